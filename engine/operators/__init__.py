@@ -1,0 +1,36 @@
+"""The operators of the search language; see `table.py` for the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.operators.dates import sqlite_local
+from engine.operators.fragment import Subject
+from engine.operators.json import sqlite_normal_json
+from engine.operators.leaf import build_count, build_field_leaf, build_function, build_leaf
+from engine.operators.table import OPERATORS, Example, Operator
+from engine.operators.text import fold, sqlite_fold, sqlite_has_word, sqlite_is_like
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFunction:
+    """A Python function that SQLite must know under a name before any statement of ours runs."""
+
+    call: Callable[..., object]
+    arguments: int
+    is_deterministic: bool = True
+
+
+SQLITE_FUNCTIONS: dict[str, SqliteFunction] = {
+    "aether_fold": SqliteFunction(sqlite_fold, 1),
+    "aether_word": SqliteFunction(sqlite_has_word, 2),
+    "aether_like": SqliteFunction(sqlite_is_like, 2),
+    "aether_local": SqliteFunction(sqlite_local, 2),
+    "aether_json": SqliteFunction(sqlite_normal_json, 1),
+}
+
+__all__ = [
+    "OPERATORS", "SQLITE_FUNCTIONS", "Example", "Operator", "SqliteFunction", "Subject",
+    "build_count", "build_field_leaf", "build_function", "build_leaf", "fold",
+]  # fmt: skip
