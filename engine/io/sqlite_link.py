@@ -1,0 +1,148 @@
+"""One connection to an SQLite file: its pragmas, its functions, one statement at a time, and what its errors mean.
+
+Which connection runs what, and in which thread, is decided in `sqlite.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.errors import (
+    ForeignKeyViolated,
+    StatementTimedOut,
+    StorageFault,
+    Unavailable,
+    UniqueViolated,
+    ValueRefused,
+)
+from engine.io.storage import Binds, Contended, Rows, SqlFunction
+
+CACHED_STATEMENTS = 512
+LOOP_BUDGET_S = 0.003
+STEPS_BETWEEN_LOOKS = 2_000
+
+BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+AWAY = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+UNIQUE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+_AFTER_COLON = re.compile(r": (?:index ')?([^']+)")
+
+
+class Answer(NamedTuple):
+    """What a statement gave: its rows, and how many it matched."""
+
+    rows: Rows
+    matched: int
+
+
+class SqliteLink:
+    """An open connection. It may be used from any thread, from one at a time."""
+
+    __slots__ = ("_deadline", "_raw")
+
+    def __init__(self, path: Path, functions: Mapping[str, SqlFunction], *, lock_wait_s: float) -> None:
+        self._raw = sqlite3.connect(
+            path,
+            timeout=lock_wait_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+        self._deadline = 0.0
+        # Changing the journal's mode needs the file alone; it is kept in the file, so later openings find it done.
+        self._raw.execute(f"PRAGMA busy_timeout = {max(int(lock_wait_s * 1000), 1000)}")
+        self._raw.execute("PRAGMA journal_mode = WAL")
+        for pragma in (
+            f"busy_timeout = {int(lock_wait_s * 1000)}",
+            "synchronous = NORMAL",
+            "foreign_keys = ON",
+            "case_sensitive_like = ON",
+            "temp_store = MEMORY",
+        ):
+            self._raw.execute(f"PRAGMA {pragma}")
+        for name, (function, arguments) in functions.items():
+            self._raw.create_function(name, arguments, function, deterministic=True)
+        self._raw.set_progress_handler(self._is_overdue, STEPS_BETWEEN_LOOKS)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._raw.in_transaction
+
+    def try_now(self, sql: str, binds: Binds) -> Answer | None:
+        """Read in the calling thread within `LOOP_BUDGET_S`; None when that was too short, or the file is locked."""
+        self._deadline = time.perf_counter() + LOOP_BUDGET_S
+        try:
+            return Answer(self._raw.execute(sql, binds).fetchall(), 0)
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as fault:
+            if isinstance(fault, sqlite3.OperationalError) and _code(fault) in BUSY | {sqlite3.SQLITE_INTERRUPT}:
+                return None
+            raise translate(fault, sql) from fault
+        finally:
+            self._deadline = 0.0
+
+    def send(self, sql: str, binds: Binds, *, begins: bool = False) -> Answer:
+        """Run a statement to its end, after taking the write lock where asked; raises sqlite3's errors."""
+        if begins:
+            self._raw.execute("BEGIN IMMEDIATE")
+        cursor = self._raw.execute(sql, binds)
+        return Answer(cursor.fetchall(), cursor.rowcount)
+
+    def roll_back(self) -> None:
+        """End the transaction without a trace."""
+        self._raw.execute("ROLLBACK")
+
+    def interrupt(self) -> None:
+        """Stop the statement that runs in another thread."""
+        self._raw.interrupt()
+
+    def close(self) -> None:
+        """Close."""
+        self._raw.close()
+
+    def _is_overdue(self) -> bool:
+        return self._deadline != 0.0 and time.perf_counter() > self._deadline
+
+
+def translate(fault: Exception, sql: str) -> Exception:
+    """Our exception for an error of SQLite."""
+    if not isinstance(fault, sqlite3.Error):
+        # An integer beyond 64 bits, or a lone surrogate.
+        return ValueRefused(None)
+    code, message = getattr(fault, "sqlite_errorcode", 0), str(fault)
+    found = _AFTER_COLON.search(message)
+    name = found[1] if found else ""
+    match code:
+        case _ if code in UNIQUE:
+            return UniqueViolated(name)
+        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return ForeignKeyViolated("", is_delete=sql.lstrip()[:6].upper() == "DELETE")
+        case sqlite3.SQLITE_TOOBIG | sqlite3.SQLITE_MISMATCH:
+            return ValueRefused(None)
+        case sqlite3.SQLITE_INTERRUPT:
+            return StatementTimedOut("interrupted")
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return ValueRefused(name.rpartition(".")[2] or None)
+    if primary in BUSY:
+        return Contended(message)
+    if primary in AWAY:
+        return Unavailable()
+    return StorageFault(message)
+
+
+def _code(fault: sqlite3.Error) -> int:
+    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
