@@ -7,13 +7,12 @@ What a database promises is in `storage.py`, which this file passes on; how it i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 
 from engine.errors import Unavailable
 from engine.io.mariadb import MariaDatabase
 from engine.io.mariadb_link import parse_target
 from engine.io.sqlite import SqliteDatabase, parse_path
-from engine.io.storage import Binds, Database, Row, Rows, SqlFunction, StatementListener, Transaction
+from engine.io.storage import Binds, Database, Row, Rows, StatementListener, Transaction
 from engine.settings import Settings, SettingsError, dialect_of
 
 __all__ = [
@@ -33,14 +32,12 @@ SHARE_OF_CONNECTIONS = 0.8
 def open_database(
     settings: Settings,
     *,
-    functions: Mapping[str, SqlFunction] | None = None,
     url: str | None = None,
 ) -> Database:
     """A database, ready to be used; MariaDB is connected to when it is first needed.
 
     Args:
         settings: Where it is, and how it is used.
-        functions: SQL functions that SQLite is given, by name.
         url: Another database than `settings.database_url`, such as the replica.
 
     Raises:
@@ -51,7 +48,6 @@ def open_database(
         try:
             return SqliteDatabase(
                 parse_path(where),
-                functions=functions or {},
                 wait_s=settings.database_pool_wait_s,
                 statement_time_s=settings.database_statement_time_s,
                 lock_wait_s=settings.database_lock_wait_s,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,6 @@ from engine.io.storage import (
     Contended,
     Dialect,
     Rows,
-    SqlFunction,
     StatementListener,
     Transaction,
     retry_contended,
@@ -51,7 +50,6 @@ class SqliteDatabase:
         self,
         path: Path,
         *,
-        functions: Mapping[str, SqlFunction],
         wait_s: float,
         statement_time_s: float,
         lock_wait_s: float,
@@ -61,9 +59,9 @@ class SqliteDatabase:
         self._wait_s = wait_s
         self._statement_time_s = statement_time_s
         self._slow_s = slow_s
-        self._writer = SqliteLink(path, functions, lock_wait_s=lock_wait_s)
-        self._direct = SqliteLink(path, functions, lock_wait_s=0)
-        self._readers = [SqliteLink(path, functions, lock_wait_s=lock_wait_s) for _ in range(READERS)]
+        self._writer = SqliteLink(path, lock_wait_s=lock_wait_s)
+        self._direct = SqliteLink(path, lock_wait_s=0)
+        self._readers = [SqliteLink(path, lock_wait_s=lock_wait_s) for _ in range(READERS)]
         self._idle: asyncio.LifoQueue[SqliteLink] = asyncio.LifoQueue()
         for reader in self._readers:
             self._idle.put_nowait(reader)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,8 @@ from engine.errors import (
     UniqueViolated,
     ValueRefused,
 )
-from engine.io.storage import Binds, Contended, Rows, SqlFunction
+from engine.io.storage import Binds, Contended, Rows
+from engine.operators import SQLITE_FUNCTIONS
 
 CACHED_STATEMENTS = 512
 LOOP_BUDGET_S = 0.003
@@ -53,7 +54,7 @@ class SqliteLink:
 
     __slots__ = ("_deadline", "_raw")
 
-    def __init__(self, path: Path, functions: Mapping[str, SqlFunction], *, lock_wait_s: float) -> None:
+    def __init__(self, path: Path, *, lock_wait_s: float) -> None:
         self._raw = sqlite3.connect(
             path,
             timeout=lock_wait_s,
@@ -73,8 +74,9 @@ class SqliteLink:
             "temp_store = MEMORY",
         ):
             self._raw.execute(f"PRAGMA {pragma}")
-        for name, (function, arguments) in functions.items():
-            self._raw.create_function(name, arguments, function, deterministic=True)
+        make: Callable[..., None] = self._raw.create_function  # its stub wants each function's type of result
+        for name, row in SQLITE_FUNCTIONS.items():
+            make(name, row.arguments, row.call, deterministic=row.is_deterministic)
         self._raw.set_progress_handler(self._is_overdue, STEPS_BETWEEN_LOOKS)
 
     @property

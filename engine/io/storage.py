@@ -21,9 +21,6 @@ Dialect = Literal["mariadb", "sqlite"]
 StatementListener = Callable[[str, float, int], None]
 """Told each statement's text, its duration in seconds and its number of rows."""
 
-SqlFunction = tuple[Callable[..., str | bytes | int | float | None], int]
-"""A function that SQLite is given, and how many arguments it takes."""
-
 RETRIES = 3
 FIRST_PAUSE_S = 0.01
 
