@@ -13,9 +13,6 @@ from functools import lru_cache
 
 LOGICAL = frozenset({"and", "or", "not"})
 QUANTIFIERS = frozenset({"any", "all", "none", "count"})
-FUNCTIONS = (
-    "year", "quarter", "month", "week", "day", "weekday", "hour", "minute", "date", "length", "lower",
-)  # fmt: skip
 MAX_EXPRESSION = 400
 
 SYNONYMS = {
@@ -53,7 +50,7 @@ class Expression:
     """A field expression taken apart.
 
     Attributes:
-        function: Name before the brackets, not checked against `FUNCTIONS`, or None.
+        function: Name before the brackets, not known to be a function, or None.
         names: The dotted names: relations, then a field or relation.
     """
 

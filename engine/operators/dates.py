@@ -8,7 +8,6 @@ balanced CASE; SQLite calls back with the same offsets. Instants are UTC.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
@@ -137,8 +136,3 @@ def date_part(
         return sql(_MARIADB[function], expr)
     table = _SQLITE_TIME if kind == "time" else _SQLITE
     return sql(table[function], expr)
-
-
-DATE_FUNCTIONS: tuple[str, ...] = tuple(_MARIADB)
-
-SqliteCallable = Callable[..., object]

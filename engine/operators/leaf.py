@@ -13,6 +13,7 @@ from engine.operators.clauses import COMPARISONS, COMPLEMENTS, DATE_FIELD, NUMBE
 from engine.operators.dates import date_part
 from engine.operators.fragment import Subject, exact_of, folded_of, sql
 from engine.operators.table import OPERATORS
+from engine.registry.storing import scale_of
 
 
 def build_leaf(operator: str, subject: Subject, binds: Binds, *, negated: bool, variant: str = "") -> Expr:
@@ -86,7 +87,9 @@ def _scaled(left: Subject, right: Subject) -> tuple[Expr, Expr]:
 
 
 def _scale_of(subject: Subject) -> int:
-    return (subject.field.scale or 0) if subject.field.kind == "decimal" else 0
+    if subject.field.kind != "decimal" or subject.field.stored_as == "real":
+        return 0
+    return scale_of(subject.field)
 
 
 def _rescale(subject: Subject, scale: int) -> Expr:

@@ -119,6 +119,8 @@ def _build_document(name: str, kind: str, subject: Subject, value: Expr, binds: 
         return documents.is_empty(value, dialect)
     if name in ("has", "has_any"):
         return or_(*[documents.has_item(value, bind, kind, dialect) for bind in binds])
+    if name == "has_all" and not binds:
+        return documents.is_array(value, dialect)
     if name == "has_all":
         return and_(*[documents.has_item(value, bind, kind, dialect) for bind in binds])
     if name == "has_key":
