@@ -53,7 +53,7 @@ def find_plugins(directory: Path) -> Discovered:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it becomes a finding, none is lost
+        except Exception as error:
             del sys.modules[name]
             broken.append(BrokenPlugin(path, _line_of(error, path), f"{type(error).__name__}: {error}"))
         else:

@@ -165,3 +165,132 @@ class PlanContext:
     dialect: Dialect
     now: datetime
     timezone: str = "UTC"
+
+
+# ---------------------------------------------------------------- reads
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """As much of a caller as statements depend on.
+
+    Attributes:
+        accounts: How many account binds the statement has (padded to 1, 2, 4, …); 0 = no account condition, an operator's.
+        rights: `Rights.key`; picks the row rules.
+    """
+
+    accounts: int
+    rights: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is read of one type, with the to-one relations that are read along.
+
+    Attributes:
+        fields: Wire names, in the order they are answered; ``id`` is among them.
+        ones: To-one relations by name, each with its own selection.
+        many: Names of to-many relations whose rows are read by statements of their own; here they
+            only mean that the row id is needed.
+        with_source: Whether all stored fields are read, for computed fields to be computed from.
+    """
+
+    type: str
+    fields: tuple[str, ...]
+    ones: tuple[tuple[str, Selection], ...] = ()
+    many: tuple[str, ...] = ()
+    with_source: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One step of a nested path: the parent's type, and the field by which the one below points at it."""
+
+    type: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """Where a cursor page starts, as far as the statement depends on it.
+
+    Attributes:
+        backward: Whether the rows before the position are wanted.
+        nulls: For each key whether the position's value is NULL.
+    """
+
+    backward: bool
+    nulls: tuple[bool, ...]
+
+
+Deleted = Literal["exclude", "include", "only"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadShape:
+    """Picks one read statement.
+
+    Attributes:
+        page: ``one`` reads by public id, ``page`` a list, ``arm`` the rows of one parent of a to-many relation,
+            ``count`` all of them, ``capped`` at most `COUNT_CAP` of them, ``chain`` whether the parents are there,
+            ``key`` one row by its row id (a write reads its own row back).
+        chain: The parents of a nested path, nearest first.
+        via: For ``arm``: the field of `type` that points at the parent.
+    """
+
+    type: str
+    viewer: Viewer
+    selection: Selection
+    page: Literal["one", "page", "arm", "count", "capped", "chain", "key"]
+    condition: Condition = Const(True)
+    chain: tuple[Link, ...] = ()
+    order: tuple[Order, ...] = ()
+    keyset: Keyset | None = None
+    has_offset: bool = False
+    deleted: Deleted = "exclude"
+    via: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Rows of a to-many relation, read for all rows of the level above at once.
+
+    Attributes:
+        hops: To-one relations from the row above to the rows that the relation belongs to.
+        relation: Its name.
+        shape: An ``arm`` shape.
+        values: The values of its condition.
+        limit: Rows for each parent.
+        expansions: The level below.
+    """
+
+    hops: tuple[str, ...]
+    relation: str
+    shape: ReadShape
+    values: tuple[object, ...]
+    limit: int
+    expansions: tuple[Expansion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """A read, ready to run.
+
+    Attributes:
+        values: By bind name (see `sql/read.py`), without those of row rules.
+        limit: Rows of the page.
+        offset: Rows left out before it; None on a cursor page.
+        binding: What a cursor of this search is bound to; empty where the page has no cursor.
+        count: How the rows are counted.
+        warnings: Sentences for ``meta.warnings``.
+    """
+
+    shape: ReadShape
+    values: dict[str, object]
+    limit: int = 1
+    offset: int | None = 0
+    binding: bytes = b""
+    count: Literal["none", "exact", "estimated"] = "none"
+    expansions: tuple[Expansion, ...] = ()
+    warnings: tuple[str, ...] = ()
+    with_cursor: bool = False

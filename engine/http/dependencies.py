@@ -1,0 +1,145 @@
+"""What an action is given: the caller with his account, his search, and plans to read and write by.
+
+These are FastAPI dependencies. They use the very functions that the generated
+endpoints use, so an action cannot forget the account, a right or a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from engine.errors import Forbidden
+from engine.execute.read import Page, read_one, read_page
+from engine.execute.runtime import Runtime
+from engine.http.app import unauthenticated
+from engine.http.call import Request
+from engine.http.fallback import as_response, request_of
+from engine.http.reply import PRIVATE_HEADERS, Reply
+from engine.language.query import parse_query
+from engine.language.search import SearchBody, parse_search
+from engine.plan.read import not_found, plan_get, plan_list
+from engine.plan.rights import Rights, rights_of
+from engine.plan.shape import PlanContext
+from engine.principal import ANONYMOUS, Principal
+from engine.registry.resource import Resource
+from engine.render.rows import JsonObject, encode_json
+
+
+@dataclass(frozen=True, slots=True)
+class CallerContext:
+    """Who calls an action, and the plans that run as him.
+
+    Attributes:
+        principal: The caller; his accounts are those that the request may touch.
+        rights: His rights.
+        request: The request as it was read off the wire.
+    """
+
+    principal: Principal
+    rights: Rights
+    runtime: Runtime
+    request: Request
+
+    def require_scope(self, scope: str) -> None:
+        """Refuse a caller without a scope.
+
+        Raises:
+            Unauthenticated: Nobody is known to be calling.
+            Forbidden: The caller lacks the scope.
+        """
+        if self.principal is ANONYMOUS:
+            raise unauthenticated()
+        if not self.rights.has_scope(scope):
+            raise Forbidden(f"This needs the scope {scope}.")
+
+    async def get(self, type_name: str, public_id: str, *, fields: Sequence[str] | None = None) -> JsonObject:
+        """Read one object as ``GET /v3/crud/{type}/{id}`` would.
+
+        Raises:
+            NotFound: There is none for this caller.
+        """
+        context = self._context(None)
+        search = SearchBody(fields=tuple(fields) if fields is not None else None)
+        plan = plan_get(self._resource(type_name), public_id, (), search, context)
+        return (await read_one(self.runtime, plan, context)).data
+
+    async def search(self, type_name: str, body: Mapping[str, Any] | SearchBody) -> Page:
+        """Read a page as ``POST /v3/crud/{type}/search`` would.
+
+        Args:
+            type_name: What to search.
+            body: A search body, or what `Filtering` gave.
+
+        Raises:
+            ValidationFailed: The body is no search of this type.
+        """
+        search = body if isinstance(body, SearchBody) else parse_search(dict(body))
+        context = self._context(search.timezone)
+        resource = self._resource(type_name)
+        plan = plan_list(resource, (), search, context, cursor_key=self.runtime.cursor_key)
+        return await read_page(self.runtime, plan, context)
+
+    def _resource(self, type_name: str) -> Resource:
+        resource = self.runtime.registry.types.get(type_name)
+        if resource is None or not self.rights.sees(type_name):
+            raise not_found()
+        return resource
+
+    def _context(self, timezone: str | None) -> PlanContext:
+        return PlanContext(
+            registry=self.runtime.registry,
+            rights=self.rights,
+            principal=self.principal,
+            dialect=self.runtime.dialect,
+            now=datetime.now(UTC),
+            timezone=timezone or "UTC",
+        )
+
+
+async def get_caller(request: HttpRequest) -> CallerContext:
+    """Who calls, known or not; the route's own dependency has checked the scope."""
+    principal: Principal = request.scope["aether.principal"]
+    runtime: Runtime = request.app.state.serving().runtime
+    return CallerContext(principal, rights_of(runtime.registry, principal), runtime, request_of(request))
+
+
+Caller = Annotated[CallerContext, Depends(get_caller)]
+
+
+async def get_filtering(request: HttpRequest) -> SearchBody:
+    """The query string as the search of a GET list: filter, sort, fields, expand, pages."""
+    return parse_query(request.scope["query_string"])
+
+
+Filtering = Annotated[SearchBody, Depends(get_filtering)]
+
+
+async def get_pagination(request: HttpRequest) -> SearchBody:
+    """The query string's `limit`, `offset`, `cursor` and `count` alone.
+
+    Raises:
+        BadRequest: Another parameter is there.
+    """
+    search = request_of(request).search_of_query(frozenset({"limit", "offset", "cursor", "count"}))
+    return replace(search, terms=())
+
+
+Pagination = Annotated[SearchBody, Depends(get_pagination)]
+
+
+def envelope(data: object, meta: Mapping[str, Any] | None = None, *, status: int = 200) -> Response:
+    """A reply in the contract's envelope, encoded as the engine encodes objects."""
+    body = encode_json({"data": data, "meta": dict(meta or {})})
+    return as_response(Reply(status, body, PRIVATE_HEADERS))
+
+
+def page_envelope(page: Page) -> Response:
+    """A page in the contract's envelope."""
+    return envelope(page.data, page.meta)

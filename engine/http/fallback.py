@@ -1,0 +1,105 @@
+"""All that is not a generated endpoint, as a FastAPI application: health, metrics, documents, actions.
+
+Its errors have the one shape that all errors have. Who asks was found out by `http/app.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from engine.errors import BadRequest, ErrorItem, MethodNotAllowed, Problem, UnsupportedMediaType, ValidationFailed
+from engine.http.app import failure_reply, problem_reply, unauthenticated
+from engine.http.call import Request
+from engine.http.reply import Reply
+from engine.plan.read import not_found
+from engine.principal import ANONYMOUS
+
+Start = Callable[[], Awaitable[None]]
+
+
+def make_fallback(routers: Sequence[APIRouter]) -> FastAPI:
+    """Put the application together.
+
+    Args:
+        routers: Its routes; FastAPI's own documents are switched off, since ours are made from the registry.
+    """
+    app = FastAPI(title="Aether API", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(Problem, _handle_problem)
+    app.add_exception_handler(RequestValidationError, _handle_validation)
+    app.add_exception_handler(HTTPException, _handle_http)
+    app.add_exception_handler(Exception, _handle_failure)
+    return app
+
+
+def as_response(reply: Reply) -> Response:
+    """A reply of ours as Starlette sends it."""
+    response = Response(reply.body, reply.status)
+    for name, value in reply.headers:
+        response.raw_headers.append((name, value))
+    if reply.content_type is not None:
+        response.raw_headers.append((b"content-type", reply.content_type))
+    return response
+
+
+def request_of(request: HttpRequest) -> Request:
+    """The request as `http/app.py` read it."""
+    found: Request = request.scope["aether.request"]
+    route = request.scope.get("route")
+    if route is not None:
+        found.route = route.path
+    return found
+
+
+async def _handle_problem(request: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return as_response(problem_reply(error, request_of(request)))
+
+
+async def _handle_validation(request: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    items = [_validation_item(fault) for fault in error.errors()]
+    return as_response(problem_reply(ValidationFailed(errors=items), request_of(request)))
+
+
+def _validation_item(fault: dict[str, object]) -> ErrorItem:
+    loc = fault.get("loc")
+    where, *path = [str(part) for part in loc] if isinstance(loc, (list, tuple)) else ["body"]
+    code = "required" if fault.get("type") == "missing" else "type-mismatch"
+    detail = f"{fault.get('msg', 'Not valid')}."
+    if where == "body":
+        return ErrorItem(code, detail, pointer="".join(f"/{part}" for part in path))
+    if where == "header":
+        return ErrorItem(code, detail, header="-".join(path))
+    return ErrorItem(code, detail, parameter=".".join(path))
+
+
+async def _handle_http(request: HttpRequest, error: Exception) -> Response:
+    """What Starlette's router and FastAPI's readers refuse."""
+    assert isinstance(error, HTTPException)
+    read = request_of(request)
+    is_ours = read.path == "/v3" or read.path.startswith("/v3/")
+    if is_ours and request.scope["aether.principal"] is ANONYMOUS and error.status_code in (404, 405):
+        return as_response(problem_reply(unauthenticated(), read))
+    problem: Problem
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "")
+        problem = MethodNotAllowed(f"This path takes {allow}.", headers=(("Allow", allow),))
+    elif error.status_code == 415:
+        problem = UnsupportedMediaType("The body's type is not supported.")
+    elif error.status_code == 404:
+        problem = not_found()
+    else:
+        problem = BadRequest("The request could not be read.")
+    return as_response(problem_reply(problem, read))
+
+
+async def _handle_failure(request: HttpRequest, error: Exception) -> Response:
+    return as_response(failure_reply(error, request_of(request)))

@@ -1,0 +1,51 @@
+"""A reply before it is sent, and how it goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Send
+
+JSON_TYPE = b"application/json"
+# Replies are one caller's: no shared cache may keep them (contract, operations).
+PRIVATE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"Authorization, X-API-Key, X-Account-Id"),
+)
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered.
+
+    Attributes:
+        status: HTTP status.
+        body: All of it; empty for 204 and 304.
+        headers: Without those that every reply has.
+        content_type: Of the body; None = no body.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    content_type: bytes | None = JSON_TYPE
+
+
+async def send_reply(reply: Reply, send: Send, common: list[tuple[bytes, bytes]], *, is_head: bool) -> None:
+    """Send a reply with the headers that all replies share.
+
+    Args:
+        reply: What is answered.
+        send: The ASGI channel.
+        common: Headers of this very request: its id, timings, limits.
+        is_head: Whether the body is left out, its length kept.
+    """
+    headers: list[Any] = [*reply.headers, *common]
+    if reply.content_type is not None:
+        headers.append((b"content-type", reply.content_type))
+        headers.append((b"content-length", b"%d" % len(reply.body)))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else reply.body})

@@ -1,0 +1,202 @@
+"""Read shapes as statements: one function, memoised by shape, pure.
+
+What a row of the answer holds, in this order: the row id, the version (NULL
+where the type has none), the selection's columns as `selection_columns` lists
+them, then the values of the order's keys. Where tables and conditions come from
+is `sql/relations.py`'s business.
+
+Names of the values: ``id`` the public id asked for, ``row_id``, ``parent`` the parent
+row of an arm, ``chain0`` … the public ids of a nested path (nearest first), ``account0`` …,
+``v0`` … the condition's, ``rule_…`` the row rules', ``k0`` … the cursor position's, ``limit``, ``offset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal_column, null, select
+from sqlalchemy.sql.selectable import FromClause
+
+from engine.errors import NotFound
+from engine.operators import Subject, build_leaf
+from engine.plan.shape import Const, Dialect, Link, Order, Path, ReadShape, Selection
+from engine.registry.resource import Field, Registry, Resource
+from engine.sql.keyset import after_position, order_by, order_keys
+from engine.sql.relations import Names, Scope, Setting, guard_clauses
+from engine.sql.statement import Statement, compile_statement
+
+COUNT_CAP = 10_000
+LEADING_COLUMNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedColumn:
+    """One column of a selection.
+
+    Attributes:
+        hops: To-one relations from the root.
+        field: The field, or None for the row id of the row at the end of the hops.
+    """
+
+    hops: tuple[str, ...]
+    field: Field | None
+
+
+def selection_columns(registry: Registry, selection: Selection) -> Iterator[SelectedColumn]:
+    """List a selection's columns in the order in which statements and row writers take them.
+
+    Computed fields take none. Where `with_source` is set, all stored fields follow the selected ones.
+    """
+    yield from _selection_columns(registry, selection, ())
+
+
+def build_read(shape: ReadShape, setting: Setting) -> Statement:
+    """Compile the statement of a read shape.
+
+    Args:
+        shape: What is read.
+        setting: Registry, tables, dialect and the caller whose rights key is the shape's.
+
+    Raises:
+        QueryTooComplex: The search joins too many tables.
+    """
+    names = Names()
+    if shape.page == "chain":
+        built = _build_chain(shape, setting, names)
+    else:
+        built = _build_rows(shape, setting, names)
+    return compile_statement(built, setting.dialect, tuple(names.guarded))
+
+
+def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[tuple[object, ...]]:
+    scope = Scope(setting, shape.type, names, deleted=shape.deleted)
+    resource = scope.resource
+    clauses = list(scope.guard)
+    clauses.extend(join_chain(scope, shape.chain))
+    if shape.condition != Const(True):
+        clauses.append(scope.condition(shape.condition))
+    if shape.page == "one":
+        clauses.append(is_public_id(scope.root, resource, bindparam("id"), setting.dialect))
+    elif shape.page == "key":
+        clauses.append(scope.root.c[resource.key] == bindparam("row_id"))
+    elif shape.page == "arm":
+        clauses.append(_via_column(scope, shape) == bindparam("parent"))
+    if shape.page in ("count", "capped"):
+        return _count(scope, clauses, is_capped=shape.page == "capped")
+    columns = [*leading_columns(scope), *select_columns(scope, shape.selection)]
+    if shape.page in ("one", "key"):
+        return select(*columns).select_from(scope.source).where(and_(*clauses))
+    exprs = [_order_expr(scope, key, f"k{index}") for index, key in enumerate(shape.order)]
+    keys = order_keys(shape.order, exprs, scope.root.c[resource.key])
+    columns.extend([_via_column(scope, shape)] if shape.page == "arm" else exprs)
+    if shape.keyset is not None:
+        clauses.append(after_position(keys, shape.keyset))
+    backward = shape.keyset is not None and shape.keyset.backward
+    query = select(*columns).select_from(scope.source).where(and_(*clauses))
+    query = query.order_by(*order_by(keys, backward=backward)).limit(bindparam("limit", type_=Integer))
+    if shape.has_offset:
+        return query.offset(bindparam("offset", type_=Integer))
+    # SQLAlchemy gives SQLite an OFFSET in any case; ours has no value that a call would have to bring.
+    return query.offset(literal_column("0")) if setting.dialect == "sqlite" else query
+
+
+def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[tuple[object, ...]]:
+    nearest, *rest = shape.chain
+    scope = Scope(setting, nearest.type, names)
+    clauses = list(scope.guard)
+    clauses.append(is_public_id(scope.root, scope.resource, bindparam("chain0"), setting.dialect))
+    clauses.extend(join_chain(scope, tuple(rest), first=1))
+    return select(*leading_columns(scope)).select_from(scope.source).where(and_(*clauses))
+
+
+# ---------------------------------------------------------------- parts that writes use too
+
+
+def leading_columns(scope: Scope) -> list[ColumnElement[object]]:
+    """The row id and the version of the root's row."""
+    version = scope.resource.version
+    return [scope.root.c[scope.resource.key], scope.root.c[version] if version else null()]
+
+
+def select_columns(scope: Scope, selection: Selection) -> list[ColumnElement[object]]:
+    """The columns of a selection over a scope, in the order of `selection_columns`."""
+    columns: list[ColumnElement[object]] = []
+    for selected in selection_columns(scope.setting.registry, selection):
+        if selected.field is None:
+            columns.append(scope.row_id(selected.hops))
+        else:
+            columns.append(scope.subject(Path(selected.hops, selected.field.name)).expr)
+    return columns
+
+
+def is_public_id(
+    table: FromClause, resource: Resource, bind: ColumnElement[object], dialect: Dialect
+) -> ColumnElement[bool]:
+    """Whether a row has exactly this public id, whatever the column's collation."""
+    if resource.public_id is None:
+        raise NotFound("There is nothing here.")
+    subject = Subject(table.c[resource.public_id], resource.fields["id"], None, None, dialect)
+    return build_leaf("eq", subject, [bind], negated=False, variant="")
+
+
+def join_chain(scope: Scope, chain: tuple[Link, ...], first: int = 0) -> list[ColumnElement[bool]]:
+    """Join the parents of a nested path, each with its guard, and require their public ids ``chain0`` …"""
+    clauses: list[ColumnElement[bool]] = []
+    below, below_resource = scope.root, scope.resource
+    hops: tuple[str, ...] = ()
+    for index, link in enumerate(chain, start=first):
+        above = scope.setting.registry.types[link.type]
+        table = scope.setting.tables[link.type].alias(scope.names.next_alias())
+        on = table.c[above.key] == below.c[below_resource.fields[link.field].column or ""]
+        scope.source = scope.source.join(table, on)
+        clauses.extend(guard_clauses(scope, table, above))
+        clauses.append(is_public_id(table, above, bindparam(f"chain{index}"), scope.setting.dialect))
+        hops = (*hops, below_resource.fields[link.field].relation or "")
+        scope.reuse(hops, table)
+        below, below_resource = table, above
+    return clauses
+
+
+# ---------------------------------------------------------------- private
+
+
+def _selection_columns(registry: Registry, selection: Selection, hops: tuple[str, ...]) -> Iterator[SelectedColumn]:
+    resource = registry.types[selection.type]
+    for name in selection.fields:
+        if not resource.fields[name].computed:
+            yield SelectedColumn(hops, resource.fields[name])
+    if selection.with_source:
+        for field in source_fields(resource):
+            yield SelectedColumn(hops, field)
+    if selection.many and hops:
+        yield SelectedColumn(hops, None)
+    for name, inner in selection.ones:
+        yield from _selection_columns(registry, inner, (*hops, name))
+
+
+def source_fields(resource: Resource) -> list[Field]:
+    """The fields that computed fields are computed from: all that are stored and no secret."""
+    return [
+        field
+        for field in resource.fields.values()
+        if field.column is not None and field.role == "plain" and not (field.computed or field.secret)
+    ]
+
+
+def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool) -> Select[tuple[object, ...]]:
+    if not is_capped:
+        return select(func.count()).select_from(scope.source).where(and_(*clauses))
+    found = select(literal_column("1").label("one")).select_from(scope.source).where(and_(*clauses))
+    return select(func.count()).select_from(found.limit(COUNT_CAP + 1).subquery("capped"))
+
+
+def _order_expr(scope: Scope, key: Order, name: str) -> ColumnElement[object]:
+    if key.is_count:
+        # By its label, so that the database counts once and not again to sort.
+        return scope.count_of(key.path.hops, key.path.field).label(name)
+    return scope.column(key.path)
+
+
+def _via_column(scope: Scope, shape: ReadShape) -> ColumnElement[object]:
+    return scope.root.c[scope.resource.fields[shape.via or ""].column or ""]
