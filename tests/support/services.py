@@ -1,6 +1,8 @@
 """The services that integration tests talk to: where they are, whether they answer, and databases of one test's own.
 
 It knows nothing of the engine: it speaks to the servers by the drivers directly.
+
+    python -m tests.support.services mariadb|redis      exits 0 when it answers
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import functools
 import os
 import secrets
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -118,3 +121,8 @@ def _run(work: Coroutine[object, object, None]) -> None:
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port}"
+
+
+if __name__ == "__main__":
+    fault = {"mariadb": _mariadb_fault, "redis": _redis_fault}[sys.argv[1]]()
+    sys.exit(fault)
