@@ -1,0 +1,18 @@
+"""The registry as tables: SQLAlchemy tables for statements and DDL, and the indexes they want.
+
+`layout.py` makes the tables, `indexes.py` the indexes. How either becomes DDL text
+is `sql/ddl.py`'s business, when DDL runs `io/migrate.py`'s.
+"""
+
+from engine.tables.indexes import IndexPart, TableIndex, fields_of_index, index_bytes, indexes_of
+from engine.tables.layout import Tables, build_tables
+
+__all__ = [
+    "IndexPart",
+    "TableIndex",
+    "Tables",
+    "build_tables",
+    "fields_of_index",
+    "index_bytes",
+    "indexes_of",
+]
