@@ -1,0 +1,148 @@
+"""The engine's own table of API keys, and the statements over it.
+
+The migration that makes the table is in the revision chain; a test compares the two.
+What a key is and how one is verified is `auth/keys.py`'s business. Row ids of accounts
+are stored, without a foreign key: which table holds accounts is the registry's to say.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    column,
+    insert,
+    null,
+    or_,
+    select,
+    table,
+    update,
+)
+from sqlalchemy.dialects.mysql import CHAR as MYSQL_CHAR
+from sqlalchemy.dialects.mysql import DATETIME as MYSQL_DATETIME
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy.dialects.mysql import VARCHAR as MYSQL_VARCHAR
+from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.types import TypeEngine
+
+from engine.plan.shape import Dialect
+from engine.registry.resource import Resource
+from engine.sql.statement import Statement, compile_statement
+
+CHARSET, COLLATION = "utf8mb4", "utf8mb4_nopad_bin"
+KEY_METADATA = MetaData()
+
+_EXACT = {"charset": CHARSET, "collation": COLLATION}
+
+
+def _row_id() -> TypeEngine[int]:
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _chars(size: int) -> TypeEngine[str]:
+    return CHAR(size).with_variant(MYSQL_CHAR(size, **_EXACT), "mysql", "mariadb")
+
+
+def _moment() -> TypeEngine[str]:
+    # SQLite keeps `YYYY-MM-DD HH:MM:SS.ffffff` as text, like all datetimes of ours.
+    return Text().with_variant(MYSQL_DATETIME(fsp=6), "mysql", "mariadb")
+
+
+def _json() -> TypeEngine[str]:
+    return Text().with_variant(MEDIUMTEXT(**_EXACT), "mysql", "mariadb")
+
+
+API_KEYS = Table(
+    "aether_api_key",
+    KEY_METADATA,
+    Column("id", _row_id(), primary_key=True, autoincrement=True),
+    Column("public_id", _chars(22), nullable=False, unique=True),  # the key's prefix
+    Column("secret_hash", _chars(64), nullable=False),  # SHA-256 of the secret, hexadecimal
+    Column("account_id", _row_id()),  # NULL: the key belongs to no account
+    Column("name", String(200).with_variant(MYSQL_VARCHAR(200, **_EXACT), "mysql", "mariadb"), nullable=False),
+    Column("scopes", _json(), nullable=False),
+    Column("roles", _json(), nullable=False),
+    Column("expires_on", _moment()),
+    Column("revoked_on", _moment()),
+    Column("last_used_on", _moment()),
+    Column("created_on", _moment(), nullable=False),
+    Index("ix_aether_api_key_account_id", "account_id"),
+    mysql_engine="InnoDB",
+    mysql_charset=CHARSET,
+    mysql_collate=COLLATION,
+    mariadb_engine="InnoDB",
+    mariadb_charset=CHARSET,
+    mariadb_collate=COLLATION,
+)
+
+NEW_COLUMNS = ("public_id", "secret_hash", "account_id", "name", "scopes", "roles", "expires_on", "created_on")
+LISTED_COLUMNS = ("public_id", "name", "scopes", "roles", "expires_on", "revoked_on", "last_used_on", "created_on")
+
+_KEY = API_KEYS.c
+
+
+def select_key(account: Resource | None, dialect: Dialect) -> Statement:
+    """A key by its prefix, with the account it belongs to.
+
+    Args:
+        account: The account type, or None where the registry has none.
+        dialect: For which database.
+
+    Returns:
+        A statement with the bind ``prefix``. Its columns: row id, prefix, secret_hash, account_id, the account's public
+        id (NULL where the account is gone), scopes, roles, expires_on, revoked_on, last_used_on.
+    """
+    public: ColumnElement[Any] = null()
+    source: FromClause = API_KEYS
+    if account is not None and account.public_id is not None:
+        names = dict.fromkeys((account.key, account.public_id, *([account.soft_delete] if account.soft_delete else [])))
+        accounts = table(account.table, *(column(name) for name in names)).alias("a")
+        on = accounts.c[account.key] == _KEY.account_id
+        if account.soft_delete:
+            on = and_(on, accounts.c[account.soft_delete].is_(None))
+        public, source = accounts.c[account.public_id], API_KEYS.outerjoin(accounts, on)
+    columns = (_KEY.scopes, _KEY.roles, _KEY.expires_on, _KEY.revoked_on, _KEY.last_used_on)
+    chosen = select(_KEY.id, _KEY.public_id, _KEY.secret_hash, _KEY.account_id, public, *columns)
+    return compile_statement(chosen.select_from(source).where(_KEY.public_id == bindparam("prefix")), dialect)
+
+
+@cache
+def insert_key(dialect: Dialect) -> Statement:
+    """A new key; the binds are ``new_`` and the column, for each of `NEW_COLUMNS`."""
+    return compile_statement(insert(API_KEYS).values({name: bindparam(f"new_{name}") for name in NEW_COLUMNS}), dialect)
+
+
+@cache
+def select_keys(dialect: Dialect, *, all_accounts: bool) -> Statement:
+    """Keys, oldest first: `LISTED_COLUMNS`, then account_id. Of the account in the bind ``account``, or all."""
+    chosen = select(*(_KEY[name] for name in LISTED_COLUMNS), _KEY.account_id).order_by(_KEY.id)
+    return compile_statement(chosen if all_accounts else chosen.where(_KEY.account_id == bindparam("account")), dialect)
+
+
+@cache
+def update_revoked(dialect: Dialect, *, any_account: bool) -> Statement:
+    """Revoke the key with the bind ``prefix``, of ``account`` unless it may be of any; the moment is ``moment``."""
+    change = update(API_KEYS).values(revoked_on=bindparam("moment")).where(_KEY.public_id == bindparam("prefix"))
+    change = change.where(_KEY.revoked_on.is_(None))
+    return compile_statement(change if any_account else change.where(_KEY.account_id == bindparam("account")), dialect)
+
+
+@cache
+def update_last_used(dialect: Dialect) -> Statement:
+    """Record the last use of the key with the row id ``key``, unless one as late as ``before`` is recorded."""
+    change = update(API_KEYS).values(last_used_on=bindparam("moment")).where(_KEY.id == bindparam("key"))
+    is_older = or_(_KEY.last_used_on.is_(None), _KEY.last_used_on < bindparam("before"))
+    return compile_statement(change.where(is_older), dialect)
