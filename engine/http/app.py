@@ -15,7 +15,7 @@ from time import perf_counter, time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.auth.gate import Authenticator
-from engine.auth.limits import RateLimiter
+from engine.auth.limits import RateLimiter, caller_of
 from engine.errors import Internal, Problem, Unauthenticated
 from engine.execute.runtime import Runtime
 from engine.http.call import ClientGone, Request, make_request, split_path
@@ -57,13 +57,13 @@ class Application:
     Args:
         serving: What it serves.
         authenticator: Credentials to principals.
-        limiter: Requests per caller.
+        limiter: Requests per caller; None = no limit.
         cors: Which origins browsers may call from.
         fallback: Everything that is not a generated endpoint: actions, documents, health.
     """
 
     def __init__(
-        self, serving: Serving, authenticator: Authenticator, limiter: RateLimiter, cors: Cors, fallback: ASGIApp
+        self, serving: Serving, authenticator: Authenticator, limiter: RateLimiter | None, cors: Cors, fallback: ASGIApp
     ) -> None:
         self.serving = serving
         self.authenticator = authenticator
@@ -129,12 +129,14 @@ class Application:
             principal = ANONYMOUS
         else:
             principal = self.authenticator.cached(authorization, api_key, account) or (
-                await self.authenticator.authenticate(authorization, api_key, account, client=request.client)
+                await self.authenticator.authenticate(authorization, api_key, account, address=request.client)
             )
             request.caller = principal.kind
             if len(principal.accounts) == 1:
                 request.account = principal.accounts[0].public_id
-        common.extend(self.limiter.spend(principal, request.client))
+        if self.limiter is not None:
+            left = self.limiter.spend(caller_of(principal, request.client))
+            common += ((b"ratelimit-policy", self.limiter.policy), (b"ratelimit", left))
         request.mark("auth")
         return principal
 
@@ -145,10 +147,8 @@ class Application:
         parts = split_path(request.path, PREFIX + "/")
         if parts is not None and (not parts or (len(parts) == 1 and parts[0] in serving.root_words)):
             return await self._dispatch_root(request, parts, principal, rights)
-        if principal is ANONYMOUS:
-            target = self._find_public(request, rights)
-        else:
-            target = serving.router.find(request.path)
+        is_anonymous = principal is ANONYMOUS
+        target = self._find_public(request, rights) if is_anonymous else serving.router.find(request.path)
         if not rights.sees(target.resource.name):
             raise not_found()
         request.route = target.route

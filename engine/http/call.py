@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from time import perf_counter
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from engine.errors import BadRequest, ErrorItem, PayloadTooLarge, RequestTimeout, ValidationFailed
 from engine.language.call import (
@@ -151,7 +151,7 @@ class Request:
             raise _too_large(max_bytes)
         return b"".join(chunks)
 
-    async def _receive_within(self, limit_s: float) -> Mapping[str, object]:
+    async def _receive_within(self, limit_s: float) -> Message:
         try:
             async with asyncio.timeout(max(limit_s, 0.001)):
                 message = await self.receive()

@@ -6,12 +6,12 @@ for the caller `plan/tenancy.py`'s. Nothing here waits and nothing here knows SQ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from engine.errors import ErrorItem, Forbidden, NotFound, QueryTooComplex, ValidationFailed
+from engine.errors import Forbidden, NotFound, QueryTooComplex, ValidationFailed
 from engine.language.cursor import Position, bind_search, decode_cursor
 from engine.language.ids import is_public_id
 from engine.language.search import SearchBody
@@ -25,6 +25,7 @@ from engine.plan.shape import (
     Const,
     Deleted,
     Dialect,
+    Expansion,
     Keyset,
     Link,
     Order,
@@ -108,7 +109,7 @@ def plan_list(
     viewer = view_accounts(context.principal, context.rights)
     problems: list[ValidationFailed] = []
     condition = _plan_condition(resource, search, context, problems)
-    expansions = ()
+    expansions: tuple[Expansion, ...] = ()
     selection = None
     try:
         selection, expansions = plan_selection(resource.name, search.fields, search.expand, context, viewer, faults)
@@ -191,21 +192,13 @@ def not_found() -> NotFound:
 def _plan_condition(
     resource: Resource, search: SearchBody, context: PlanContext, problems: list[ValidationFailed]
 ) -> PlannedCondition:
-    planned: list[PlannedCondition] = []
-    steps = (
-        (
-            search.filter,
-            lambda: plan_filter(
-                search.filter,
-                resource.name,
-                context,
-                pointer="/filter",
-                parameter="filter" if search.is_query else None,
-            ),
-        ),
-        (search.terms, lambda: plan_query_terms(search.terms, resource.name, context)),
-        (search.q, lambda: plan_text_query(search.q or "", resource.name, context)),
+    name, parameter = resource.name, "filter" if search.is_query else None
+    steps: tuple[tuple[object, Callable[[], PlannedCondition]], ...] = (
+        (search.filter, lambda: plan_filter(search.filter, name, context, pointer="/filter", parameter=parameter)),
+        (search.terms, lambda: plan_query_terms(search.terms, name, context)),
+        (search.q, lambda: plan_text_query(search.q or "", name, context)),
     )
+    planned: list[PlannedCondition] = []
     for given, plan in steps:
         if given:
             try:
@@ -290,8 +283,9 @@ def _continue(
 ) -> ReadShape:
     if not binding:
         detail = "A list sorted by a count has no cursor; page it with `offset`."
-        place = {"parameter": "cursor"} if search.is_query else {"pointer": "/cursor"}
-        raise ValidationFailed(errors=[ErrorItem("bad-operand", detail, **place)])
+        where = Faults(search.is_query)
+        where.add("bad-operand", detail, "/cursor")
+        raise ValidationFailed(errors=where.items)
     position = decode_cursor(search.cursor or "", key=cursor_key, binding=binding)
     values.update(position_values(shape, position, context.registry))
     nulls = tuple(value is None for value in position.values)

@@ -175,7 +175,7 @@ class Viewer:
     """As much of a caller as statements depend on.
 
     Attributes:
-        accounts: How many account binds the statement has (padded to 1, 2, 4, …); 0 = no account condition, an operator's.
+        accounts: Account binds of the statement, padded to 1, 2, 4, …; 0 = no account condition (an operator).
         rights: `Rights.key`; picks the row rules.
     """
 

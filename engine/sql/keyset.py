@@ -9,9 +9,9 @@ an index for it, while it scans for ``(a, b) < (x, y)`` and for ``a < x OR (a = 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, or_
-from sqlalchemy.sql.elements import UnaryExpression
 
 from engine.plan.shape import Keyset, Order
 
@@ -29,23 +29,23 @@ class Key:
 def order_keys(
     order: tuple[Order, ...], exprs: list[ColumnElement[object]], row_id: ColumnElement[object]
 ) -> list[Key]:
-    """Pair an order with its expressions and add the row id, in the direction of the last key (newest first if none)."""
+    """Pair an order with its expressions and add the row id, in the last key's direction (newest first if none)."""
     keys = [Key(expr, key.descending, key.nulls_last, key.nullable) for key, expr in zip(order, exprs, strict=True)]
     descending = keys[-1].descending if keys else True
     return [*keys, Key(row_id, descending, nulls_last=descending, nullable=False)]
 
 
-def order_by(keys: list[Key], *, backward: bool = False) -> list[ColumnElement[object] | UnaryExpression[object]]:
+def order_by(keys: list[Key], *, backward: bool = False) -> list[ColumnElement[Any]]:
     """The ORDER BY of keys, reversed for a page before a position.
 
     Both databases put NULL first ascending and last descending, so only another wish needs a clause.
     """
-    clauses: list[ColumnElement[object] | UnaryExpression[object]] = []
+    clauses: list[ColumnElement[Any]] = []
     for key in keys:
         descending = key.descending != backward
         nulls_last = key.nulls_last != backward
         if key.nullable and nulls_last != descending:
-            is_null: ColumnElement[object] = key.expr.is_(None)
+            is_null = key.expr.is_(None)
             clauses.append(is_null.asc() if nulls_last else is_null.desc())
         clauses.append(key.expr.desc() if descending else key.expr.asc())
     return clauses

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal_column, null, select
+from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.selectable import FromClause
 
 from engine.errors import NotFound
@@ -62,14 +64,12 @@ def build_read(shape: ReadShape, setting: Setting) -> Statement:
         QueryTooComplex: The search joins too many tables.
     """
     names = Names()
-    if shape.page == "chain":
-        built = _build_chain(shape, setting, names)
-    else:
-        built = _build_rows(shape, setting, names)
+    build = _build_chain if shape.page == "chain" else _build_rows
+    built = build(shape, setting, names)
     return compile_statement(built, setting.dialect, tuple(names.guarded))
 
 
-def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[tuple[object, ...]]:
+def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]:
     scope = Scope(setting, shape.type, names, deleted=shape.deleted)
     resource = scope.resource
     clauses = list(scope.guard)
@@ -101,7 +101,7 @@ def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[tupl
     return query.offset(literal_column("0")) if setting.dialect == "sqlite" else query
 
 
-def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[tuple[object, ...]]:
+def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]:
     nearest, *rest = shape.chain
     scope = Scope(setting, nearest.type, names)
     clauses = list(scope.guard)
@@ -113,15 +113,15 @@ def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[tup
 # ---------------------------------------------------------------- parts that writes use too
 
 
-def leading_columns(scope: Scope) -> list[ColumnElement[object]]:
+def leading_columns(scope: Scope) -> list[ColumnElement[Any]]:
     """The row id and the version of the root's row."""
     version = scope.resource.version
     return [scope.root.c[scope.resource.key], scope.root.c[version] if version else null()]
 
 
-def select_columns(scope: Scope, selection: Selection) -> list[ColumnElement[object]]:
+def select_columns(scope: Scope, selection: Selection) -> list[ColumnElement[Any]]:
     """The columns of a selection over a scope, in the order of `selection_columns`."""
-    columns: list[ColumnElement[object]] = []
+    columns: list[ColumnElement[Any]] = []
     for selected in selection_columns(scope.setting.registry, selection):
         if selected.field is None:
             columns.append(scope.row_id(selected.hops))
@@ -131,7 +131,7 @@ def select_columns(scope: Scope, selection: Selection) -> list[ColumnElement[obj
 
 
 def is_public_id(
-    table: FromClause, resource: Resource, bind: ColumnElement[object], dialect: Dialect
+    table: FromClause, resource: Resource, bind: BindParameter[Any], dialect: Dialect
 ) -> ColumnElement[bool]:
     """Whether a row has exactly this public id, whatever the column's collation."""
     if resource.public_id is None:
@@ -143,7 +143,8 @@ def is_public_id(
 def join_chain(scope: Scope, chain: tuple[Link, ...], first: int = 0) -> list[ColumnElement[bool]]:
     """Join the parents of a nested path, each with its guard, and require their public ids ``chain0`` …"""
     clauses: list[ColumnElement[bool]] = []
-    below, below_resource = scope.root, scope.resource
+    below: FromClause = scope.root
+    below_resource = scope.resource
     hops: tuple[str, ...] = ()
     for index, link in enumerate(chain, start=first):
         above = scope.setting.registry.types[link.type]
@@ -184,19 +185,19 @@ def source_fields(resource: Resource) -> list[Field]:
     ]
 
 
-def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool) -> Select[tuple[object, ...]]:
+def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool) -> Select[Any]:
     if not is_capped:
         return select(func.count()).select_from(scope.source).where(and_(*clauses))
-    found = select(literal_column("1").label("one")).select_from(scope.source).where(and_(*clauses))
+    found: Select[Any] = select(literal_column("1").label("one")).select_from(scope.source).where(and_(*clauses))
     return select(func.count()).select_from(found.limit(COUNT_CAP + 1).subquery("capped"))
 
 
-def _order_expr(scope: Scope, key: Order, name: str) -> ColumnElement[object]:
+def _order_expr(scope: Scope, key: Order, name: str) -> ColumnElement[Any]:
     if key.is_count:
         # By its label, so that the database counts once and not again to sort.
         return scope.count_of(key.path.hops, key.path.field).label(name)
     return scope.column(key.path)
 
 
-def _via_column(scope: Scope, shape: ReadShape) -> ColumnElement[object]:
+def _via_column(scope: Scope, shape: ReadShape) -> ColumnElement[Any]:
     return scope.root.c[scope.resource.fields[shape.via or ""].column or ""]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, false, func, literal_column, or_, select, true
 from sqlalchemy.sql.elements import BindParameter
@@ -238,7 +239,7 @@ class Scope:
 
     def _related(
         self, hops: tuple[str, ...], relation_name: str, condition: Condition | None, *, counted: bool
-    ) -> Select[tuple[int]]:
+    ) -> Select[Any]:
         near_table, near = self.follow(hops)
         relation = near.relations[relation_name]
         inner = Scope(self.setting, relation.target, self.names, with_rule=self.with_rule)
@@ -338,7 +339,7 @@ def _rule_clause(scope: Scope, table: FromClause, resource: Resource, shape: Con
     clause = plain.condition(shape)
     if plain.source is table:
         return clause
-    own = scope.setting.tables[resource.name].alias(scope.names.next_alias())
+    own: FromClause = scope.setting.tables[resource.name].alias(scope.names.next_alias())
     joined = RuleScope(scope, resource, own)
     clause = joined.condition(shape)
     same_row = own.c[resource.key] == table.c[resource.key]
@@ -378,7 +379,7 @@ class RuleScope(Scope):
 
 
 def _in_accounts(column: ColumnElement[object], viewer: Viewer) -> ColumnElement[bool]:
-    binds = [bindparam(f"account{i}") for i in range(viewer.accounts)]
+    binds: list[BindParameter[object]] = [bindparam(f"account{i}") for i in range(viewer.accounts)]
     return column == binds[0] if len(binds) == 1 else column.in_(binds)
 
 
