@@ -20,23 +20,23 @@ LAYERS = {
     "engine.observe": 0,
     "engine.principal": 0,
     "engine.registry": 1,
-    "engine.language": 1,
-    "engine.operators": 2,
-    "engine.tables": 2,
-    "engine.plugins": 2,
-    "engine.plan": 3,
-    "engine.sql": 4,
-    "engine.render": 4,
-    "engine.documents": 4,
-    "engine.io": 5,
-    "engine.auth": 6,
-    "engine.execute": 6,
-    "engine.http": 7,
-    "engine": 8,  # the façade: what plug-ins may import, the dependencies of engine.http among it
-    "engine.main": 8,
-    "engine.cli": 9,
+    "engine.language": 2,
+    "engine.operators": 3,
+    "engine.tables": 3,
+    "engine.plugins": 3,
+    "engine.plan": 4,
+    "engine.sql": 5,
+    "engine.render": 5,
+    "engine.documents": 5,
+    "engine.io": 6,
+    "engine.auth": 7,
+    "engine.execute": 7,
+    "engine.http": 8,
+    "engine": 9,  # the façade: what plug-ins may import, the dependencies of engine.http among it
+    "engine.main": 9,
+    "engine.cli": 10,
 }
-HIGHEST_PURE_LAYER = 4
+HIGHEST_PURE_LAYER = 5
 PLUGINS = ("actions", "resources", "legacy_shim")
 WEB = {"fastapi", "starlette"}
 DRIVERS = {"asyncmy", "aiomysql", "pymysql", "sqlite3", "aiosqlite", "redis"}
