@@ -304,6 +304,18 @@ class Limits:
     offset: int = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """What `defaults` calls the engine's own columns; `aether migrate` adds those that an existing table lacks."""
+
+    row: str = "id"
+    public: str = "id_random"
+    created: str = "created_on"
+    updated: str = "updated_on"
+    version: str = "row_version"
+    account: str = "account_id"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """Every resource type, and what they share.
@@ -317,6 +329,7 @@ class Registry:
         timezone: IANA zone in which reflected DATETIME columns are stored.
         digest: Hash of all that was declared and reflected, 16 hex characters.
         source: Path of the file, as given.
+        columns: Names of the engine's own columns.
     """
 
     types: Mapping[str, Resource]
@@ -328,3 +341,4 @@ class Registry:
     timezone: str = "UTC"
     digest: str = ""
     source: str = "resources.yaml"
+    columns: ColumnNames = ColumnNames()
