@@ -150,7 +150,7 @@ class Settings(BaseSettings):
         10.0, "Longest run of a statement, seconds", "seconds from 0.05 to 3600", ge=0.05, le=3600
     )
     database_lock_wait_s: int = _setting(
-        5, "Longest wait for a row lock, seconds", "whole seconds from 1 to 300", ge=1, le=300
+        5, "Longest wait for a row lock, seconds", "whole seconds from 0 to 300", ge=0, le=300
     )
     database_prepare: bool = _setting(True, "Prepare statements that come again (MariaDB)", "true or false")
     slow_statement_ms: int = _setting(

@@ -168,7 +168,7 @@ class RedisCache:
         """How long Redis takes to answer. Asks even while the breaker is open, and closes it on success."""
         began = time.perf_counter()
         self._open_until = 0.0
-        answer = await self._call("ping", lambda: self._client.ping())
+        answer = await self._call("ping", self._client.ping)
         return time.perf_counter() - began if answer else None
 
     async def close(self) -> None:

@@ -83,7 +83,7 @@ class MariaDatabase:
             answer = await link.send(sql, binds)
         except BaseException as fault:
             self._part_with(link, fault)
-            _raise_ours(fault, is_stale=link.is_used)
+            _raise_ours(fault, is_stale=link.is_used and not link.is_given_up)
         pool.give(link)
         self.note(sql, time.monotonic() - began, len(answer[0]))
         return answer
@@ -197,7 +197,7 @@ class MariaTransaction:
         except BaseException as fault:
             self.is_usable = is_usable_after(fault)
             try:
-                _raise_ours(fault, is_stale=True)
+                _raise_ours(fault, is_stale=not link.is_given_up)
             except Contended as lost:
                 self.lost = lost
                 raise

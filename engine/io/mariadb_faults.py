@@ -71,7 +71,7 @@ AWAY = frozenset(
     }
 )
 
-_KEY = re.compile(r" for key '(.+)'$")
+_KEY = re.compile(r".* for key '(.+)'$", re.DOTALL)  # greedy: the value comes first, and may hold the same words
 _CONSTRAINT = re.compile(r"CONSTRAINT `((?:[^`]|``)+)`")
 _COLUMN = re.compile(r"[Cc]olumn (?:`(?:[^`]|``)+`\.)*['`]([^'`]+)['`]")
 
@@ -105,7 +105,8 @@ def translate(error: MySQLError) -> Exception:
     if number in FOREIGN_KEY_DELETE | FOREIGN_KEY_WRITE:
         return ForeignKeyViolated(_first(_CONSTRAINT, message) or "", is_delete=number in FOREIGN_KEY_DELETE)
     if number in VALUE:
-        return ValueRefused(_first(_COLUMN, message))
+        column = _first(_COLUMN, message) or _first(_CONSTRAINT, message)  # a CHECK is named `table.column`
+        return ValueRefused(column.rpartition(".")[2] if column else None)
     if number in TIMED_OUT:
         return StatementTimedOut(f"errno {number}")
     if number in CONTENDED:

@@ -101,9 +101,10 @@ class Link:
         opened_at: On the monotonic clock, seconds.
         busy_since: When the running statement began, on the same clock, or 0.0.
         is_used: Whether it has served before: only then may it have gone stale unseen.
+        is_given_up: Whether we closed it ourselves, because the server was silent.
     """
 
-    __slots__ = ("_prepared", "_raw", "_seen", "_target", "busy_since", "is_used", "opened_at")
+    __slots__ = ("_prepared", "_raw", "_seen", "_target", "busy_since", "is_given_up", "is_used", "opened_at")
 
     def __init__(self, raw: Any, target: Target, seen: dict[str, None], opened_at: float) -> None:
         self._raw = raw
@@ -113,6 +114,7 @@ class Link:
         self.opened_at = opened_at
         self.busy_since = 0.0
         self.is_used = False
+        self.is_given_up = False
 
     @property
     def thread_id(self) -> int:

@@ -216,17 +216,14 @@ class Pool:
             silent = [link for link in self._links if link.busy_since and now - link.busy_since > SILENCE_S - WATCH_S]
             for link in silent:
                 if now - link.busy_since > self._target.statement_time_s + GRACE_S:
-                    link.abort()
+                    _give_up(link)
             if not silent or now - proven_at < SILENCE_S:
                 continue
             if await self._answers():
                 proven_at = time.monotonic()
                 continue
-            for link in silent:
-                if link.busy_since:
-                    link.abort()
-            for link in self._idle[:]:
-                link.abort()
+            for link in (*silent, *self._idle):
+                _give_up(link)
 
     async def _answers(self) -> bool:
         try:
@@ -236,3 +233,8 @@ class Pool:
             return False
         await link.close()
         return True
+
+
+def _give_up(link: Link) -> None:
+    link.is_given_up = True
+    link.abort()

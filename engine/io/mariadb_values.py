@@ -22,9 +22,10 @@ from asyncmy.converters import conversions
 from engine.errors import ValueRefused
 
 BINDABLE = frozenset({str, int, float, bool, bytes, type(None), datetime, date, time, Decimal})
-ZERO_FRACTION = ".000000"
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
 
 _PLACEHOLDER = re.compile(r"%([s%])")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SINGLE = struct.Struct("f")
 
 
@@ -37,13 +38,13 @@ def interpolate(sql: str, binds: Sequence[object], literal: Callable[[Any], str]
         literal: The connection's escaping; it knows the session's charset and modes.
 
     Raises:
-        ValueRefused: A number is not finite.
+        ValueRefused: A number is not finite or beyond 64 bits, or a text has a lone surrogate.
         TypeError: A value is of a type that is never bound; a fault of ours.
     """
     for value in binds:
         if type(value) not in BINDABLE:
             raise TypeError(f"a value of type {type(value).__name__} cannot be bound")
-        if isinstance(value, float | Decimal) and not math.isfinite(value):
+        if not _is_sendable(value):
             raise ValueRefused(None)
     return sql % tuple(map(literal, binds))
 
@@ -109,6 +110,15 @@ def show_times(rows: Sequence[tuple[Any, ...]], places: tuple[int, ...]) -> tupl
         tuple(show_time(value) if place in places and value is not None else value for place, value in enumerate(row))
         for row in rows
     )
+
+
+def _is_sendable(value: object) -> bool:
+    """Whether the binary protocol would take it too; the driver's literals are more lenient."""
+    if isinstance(value, str):
+        return value.isascii() or not _SURROGATE.search(value)
+    if isinstance(value, int):
+        return SMALLEST_INTEGER <= value <= LARGEST_INTEGER
+    return not isinstance(value, float | Decimal) or math.isfinite(value)
 
 
 def _make_decoders() -> dict[object, object]:

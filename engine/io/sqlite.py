@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from engine.errors import StatementTimedOut, Unavailable
-from engine.io.sqlite_link import Answer, SqliteLink, translate
+from engine.errors import Unavailable
+from engine.io.sqlite_link import ALREADY, NEVER, Answer, SqliteLink, translate
 from engine.io.storage import (
     Binds,
     Contended,
@@ -117,30 +117,20 @@ class SqliteDatabase:
 
         Returns only when the thread has left the connection.
         """
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._threads, step)
-        overdue = False
-
-        def stop() -> None:
-            nonlocal overdue
-            overdue = True
-            link.interrupt()
-
-        timer = loop.call_later(self._statement_time_s, stop)
+        link.deadline = time.perf_counter() + self._statement_time_s
+        running = asyncio.get_running_loop().run_in_executor(self._threads, step)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
+            # The deadline stops a statement that has yet to start, too, which `interrupt` does not see.
+            link.deadline = ALREADY
             link.interrupt()
             await asyncio.wait([running])
             if not running.cancelled():
                 running.exception()
             raise
-        except sqlite3.Error as fault:
-            if overdue:
-                raise StatementTimedOut("interrupted") from fault
-            raise
         finally:
-            timer.cancel()
+            link.deadline = NEVER
 
     def note(self, sql: str, duration_s: float, rows: int) -> None:
         """Tell whoever listens, and log what was slow."""

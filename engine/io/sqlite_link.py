@@ -5,6 +5,7 @@ Which connection runs what, and in which thread, is decided in `sqlite.py`.
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 import time
@@ -26,6 +27,7 @@ from engine.operators import SQLITE_FUNCTIONS
 CACHED_STATEMENTS = 512
 LOOP_BUDGET_S = 0.003
 STEPS_BETWEEN_LOOKS = 2_000
+NEVER, ALREADY = math.inf, -math.inf
 
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 AWAY = frozenset(
@@ -50,9 +52,13 @@ class Answer(NamedTuple):
 
 
 class SqliteLink:
-    """An open connection. It may be used from any thread, from one at a time."""
+    """An open connection. It may be used from any thread, from one at a time.
 
-    __slots__ = ("_deadline", "_raw")
+    Attributes:
+        deadline: When the running statement is stopped, on the clock of `time.perf_counter`.
+    """
+
+    __slots__ = ("_raw", "deadline")
 
     def __init__(self, path: Path, *, lock_wait_s: float) -> None:
         self._raw = sqlite3.connect(
@@ -62,7 +68,7 @@ class SqliteLink:
             check_same_thread=False,
             cached_statements=CACHED_STATEMENTS,
         )
-        self._deadline = 0.0
+        self.deadline = NEVER
         # Changing the journal's mode needs the file alone; it is kept in the file, so later openings find it done.
         self._raw.execute(f"PRAGMA busy_timeout = {max(int(lock_wait_s * 1000), 1000)}")
         self._raw.execute("PRAGMA journal_mode = WAL")
@@ -86,7 +92,7 @@ class SqliteLink:
 
     def try_now(self, sql: str, binds: Binds) -> Answer | None:
         """Read in the calling thread within `LOOP_BUDGET_S`; None when that was too short, or the file is locked."""
-        self._deadline = time.perf_counter() + LOOP_BUDGET_S
+        self.deadline = time.perf_counter() + LOOP_BUDGET_S
         try:
             return Answer(self._raw.execute(sql, binds).fetchall(), 0)
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as fault:
@@ -94,7 +100,7 @@ class SqliteLink:
                 return None
             raise translate(fault, sql) from fault
         finally:
-            self._deadline = 0.0
+            self.deadline = NEVER
 
     def send(self, sql: str, binds: Binds, *, begins: bool = False) -> Answer:
         """Run a statement to its end, after taking the write lock where asked; raises sqlite3's errors."""
@@ -116,7 +122,7 @@ class SqliteLink:
         self._raw.close()
 
     def _is_overdue(self) -> bool:
-        return self._deadline != 0.0 and time.perf_counter() > self._deadline
+        return time.perf_counter() > self.deadline
 
 
 def translate(fault: Exception, sql: str) -> Exception:
