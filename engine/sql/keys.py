@@ -142,7 +142,7 @@ def update_revoked(dialect: Dialect, *, any_account: bool) -> Statement:
 
 @cache
 def update_last_used(dialect: Dialect) -> Statement:
-    """Record the last use of the key with the row id ``key``, unless one as late as ``before`` is recorded."""
+    """Record the last use of the key with the row id ``key``, unless one later than ``before`` is recorded."""
     change = update(API_KEYS).values(last_used_on=bindparam("moment")).where(_KEY.id == bindparam("key"))
-    is_older = or_(_KEY.last_used_on.is_(None), _KEY.last_used_on < bindparam("before"))
+    is_older = or_(_KEY.last_used_on.is_(None), _KEY.last_used_on <= bindparam("before"))
     return compile_statement(change.where(is_older), dialect)
