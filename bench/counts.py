@@ -8,11 +8,11 @@ figure is an upper bound.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 
 import asyncmy
 
+from bench.client import Client, open_client
 from bench.data import DATABASE_URL, connect, fetch
 
 REQUESTS_PER_BATCH = 50
@@ -32,13 +32,13 @@ def count_statements(port: int, requests: Sequence[bytes], database_url: str = D
 
 async def _count(port: int, requests: Sequence[bytes], database_url: str) -> float:
     connection = await connect(database_url)
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    batches = []
+    with open_client(port) as client:
         async with connection.cursor() as cursor:
-            _ask_in_turn(client, requests)
-            batches = []
+            _ask_all(client, requests)
             for _ in range(BATCHES):
                 before = await _read_questions(cursor)
-                _ask_in_turn(client, requests)
+                _ask_all(client, requests)
                 batches.append(await _read_questions(cursor) - before - 1)  # the second reading counts itself
     await connection.ensure_closed()
     return min(batches) / len(requests)
@@ -48,12 +48,6 @@ async def _read_questions(cursor: asyncmy.cursors.Cursor) -> int:
     return int(str((await fetch(cursor, "SHOW GLOBAL STATUS LIKE 'Questions'"))[0][1]))
 
 
-def _ask_in_turn(client: socket.socket, requests: Sequence[bytes]) -> None:
-    reader = client.makefile("rb")
+def _ask_all(client: Client, requests: Sequence[bytes]) -> None:
     for request in requests:
-        client.sendall(request)
-        length = 0
-        while (line := reader.readline()) not in (b"\r\n", b""):
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        reader.read(length)
+        client.ask(request)

@@ -55,6 +55,11 @@ class Running:
         """Resident memory of the process and its children, in MiB."""
         return sum(_resident_kib(pid) for pid in _tree(self.process.pid)) / 1024
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor time that the process and its children have used, in seconds."""
+        return sum(_cpu_ticks(pid) for pid in _tree(self.process.pid)) / os.sysconf("SC_CLK_TCK")
+
 
 OURS = Server(
     "ours",
@@ -74,6 +79,27 @@ def run_servers(servers: Sequence[Server], database_url: str) -> Iterator[list[R
         yield [stack.enter_context(run_server(server, database_url)) for server in servers]
 
 
+def run_command(*arguments: str, settings: Mapping[str, str], timeout_s: float = 600) -> str:
+    """Run a command of ours to its end, under the benchmark's secret; answer what it printed.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    run = subprocess.run(
+        [sys.executable, "-m", "engine.cli", *arguments],
+        cwd=ROOT,
+        env={**_plain_environment(), "AETHER_JWT_SECRET": JWT_SECRET, **settings},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    if run.returncode:
+        raise RuntimeError(f"aether {' '.join(arguments)}: {run.stdout[-2000:]}{run.stderr[-2000:]}")
+    return run.stdout
+
+
 @contextmanager
 def run_server(server: Server, database_url: str) -> Iterator[Running]:
     """Start one server, wait until it answers, stop it at the end.
@@ -85,13 +111,12 @@ def run_server(server: Server, database_url: str) -> Iterator[Running]:
     log = LOGS / f"{server.name}.log"
     port = _free_port()
     shared = {"AETHER_DATABASE_URL": database_url, "AETHER_JWT_SECRET": JWT_SECRET, "AETHER_PORT": str(port)}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
     started = time.perf_counter()
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *server.command],
             cwd=ROOT,
-            env={**kept, **shared, "AETHER_HOST": "127.0.0.1", **server.settings},
+            env={**_plain_environment(), **shared, "AETHER_HOST": "127.0.0.1", **server.settings},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -119,7 +144,12 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, probe: str, l
             return
         except (OSError, HTTPException):
             time.sleep(0.01)
-    raise RuntimeError(f"{' '.join(map(str, process.args))} does not serve; {log} ends:\n{log.read_text()[-2000:]}")  # type: ignore[arg-type]
+    raise RuntimeError(f"the server does not answer; {log} ends:\n{log.read_text()[-2000:]}")
+
+
+def _plain_environment() -> dict[str, str]:
+    """The environment without settings of ours that happen to stand in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
 
 
 def _free_port() -> int:
@@ -141,6 +171,14 @@ def _tree(root: int) -> list[int]:
     for pid in found:
         found.extend(child for child, parent in parents.items() if parent == pid)
     return found
+
+
+def _cpu_ticks(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def _resident_kib(pid: int) -> int:
