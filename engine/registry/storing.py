@@ -1,0 +1,239 @@
+"""How field kinds are stored: column types, canonical values as the drivers take them, and back as JSON.
+
+MariaDB stores everything in a type of its own. SQLite has none for decimals, dates,
+times and JSON: a decimal is a whole number scaled by its places, a datetime text of 26
+characters, JSON compact text. Columns that an SQLite database had before us may store
+them otherwise; `Field.stored_as` says so.
+
+Which kind uses which of these stands in `registry/kinds.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Context, Decimal
+from typing import Any, cast
+
+import orjson
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.types import TypeEngine
+
+from engine.registry.parsing import DEFAULT_PRECISION, DEFAULT_SCALE, DEFAULT_SIZES, KindError
+from engine.registry.resource import Field
+
+COLLATION = "utf8mb4_nopad_bin"
+UUID_SIZE, PUBLIC_ID_SIZE, MIN_ENUM_SIZE = 36, 22, 64
+# SQLite's integers have 64 bits.
+SQLITE_MAX = 2**63 - 1
+
+Bind = Callable[[Any, Field], object]
+Convert = Callable[[Any], object]
+Render = Callable[[Field], Convert | None]
+ColumnType = Callable[[Field], TypeEngine[Any]]
+
+
+# ---------------------------------------------------------------- canonical → driver
+
+
+def bind_as_is(value: object, field: Field) -> object:
+    """The driver takes the canonical value."""
+    return value
+
+
+def bind_boolean(value: bool, field: Field) -> int:
+    """Both databases store 0 and 1."""
+    return int(value)
+
+
+def bind_json(value: object, field: Field) -> str:
+    """Compact JSON, unescaped."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # whole numbers beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def bind_decimal_sqlite(value: Decimal, field: Field) -> object:
+    """A whole number scaled by the places; a reflected column keeps its REAL."""
+    if field.stored_as == "real":
+        return float(value)
+    scaled = int(value.scaleb(scale_of(field), context=_WIDE).to_integral_value())
+    if abs(scaled) > SQLITE_MAX:
+        raise KindError("out-of-range", f"{field.name} takes at most 18 digits on this database.")
+    return scaled
+
+
+def bind_integer_sqlite(value: int, field: Field) -> int:
+    """Within what SQLite has bits for."""
+    if not -SQLITE_MAX - 1 <= value <= SQLITE_MAX:
+        raise KindError("out-of-range", f"{field.name} takes whole numbers of 64 bits on this database.")
+    return value
+
+
+def bind_date_sqlite(value: date, field: Field) -> str:
+    """``YYYY-MM-DD``; where the column holds whole timestamps, midnight."""
+    return value.isoformat() + (" 00:00:00" if field.stored_as == "datetime_text" else "")
+
+
+def bind_datetime_sqlite(value: datetime, field: Field) -> str:
+    """26 characters; a reflected column keeps its spelling without a zero fraction, so that it still sorts by time."""
+    if field.stored_as == "native":
+        return value.isoformat(sep=" ", timespec="microseconds")
+    return value.isoformat(sep=" ")
+
+
+def bind_time_sqlite(value: time, field: Field) -> str:
+    """``HH:MM:SS.ffffff``; a reflected column keeps its spelling without a zero fraction."""
+    return value.isoformat(timespec="microseconds") if field.stored_as == "native" else value.isoformat()
+
+
+# ---------------------------------------------------------------- driver → JSON
+
+
+def render_as_is(field: Field) -> None:
+    """What the driver gives is what is answered."""
+
+
+def render_boolean(field: Field) -> Convert:
+    """0 and 1 as false and true."""
+    return bool
+
+
+def render_json(field: Field) -> Convert:
+    """The stored text goes into the reply as it stands."""
+    return cast(Convert, orjson.Fragment)
+
+
+def render_binary(field: Field) -> Convert:
+    """Base64. No binary field is readable; this serves the files' own code."""
+    return lambda raw: base64.b64encode(raw).decode()
+
+
+def render_float_sqlite(field: Field) -> Convert | None:
+    """Columns that are not REAL may hold whole numbers."""
+    return None if field.stored_as == "native" else float
+
+
+def render_decimal_sqlite(field: Field) -> Convert:
+    """The scaled integer with its point put back; a reflected REAL rounded to its places."""
+    scale = scale_of(field)
+    if field.stored_as == "real":
+        unit = Decimal(1).scaleb(-scale)
+        return lambda value: str(Decimal(str(value)).quantize(unit, context=_WIDE))
+    if scale == 0:
+        return str
+    factor = 10**scale
+
+    def convert(value: int) -> str:
+        whole, places = divmod(abs(value), factor)
+        return f"{'-' if value < 0 else ''}{whole}.{places:0{scale}d}"
+
+    return convert
+
+
+def render_date_sqlite(field: Field) -> Convert | None:
+    """Reflected columns may hold a whole timestamp."""
+    return None if field.stored_as == "native" else lambda text: str(text)[:10]
+
+
+def render_datetime_sqlite(field: Field) -> Convert:
+    """RFC 3339 with ``Z``, the fraction only when it is not zero."""
+    if field.stored_as == "native":
+        return lambda text: f"{text[:10]}T{text[11:19]}Z" if text[19:] == ".000000" else f"{text[:10]}T{text[11:26]}Z"
+    return _render_foreign_datetime
+
+
+def render_time_sqlite(field: Field) -> Convert:
+    """``HH:MM:SS``, the fraction only when it is not zero."""
+    return lambda text: text[:8] if not text[8:].strip(".0") else f"{text[:8]}.{text[9:15]:0<6}"
+
+
+def _render_foreign_datetime(value: object) -> str:
+    """Other spellings: without time, with ``T``, with a fraction of any length, with an offset of ``Z``."""
+    text = str(value)
+    fraction = text[19:].removesuffix("Z").rstrip("0")
+    clock = text[11:19] if len(text) >= 19 else (text[11:16] + ":00" if len(text) >= 16 else "00:00:00")
+    return f"{text[:10]}T{clock}{f'{fraction[:7]:0<7}' if len(fraction) > 1 else ''}Z"
+
+
+# ---------------------------------------------------------------- column types
+
+
+def scale_of(field: Field) -> int:
+    """The places of a decimal."""
+    return DEFAULT_SCALE if field.scale is None else field.scale
+
+
+def varchar_mariadb(field: Field) -> TypeEngine[Any]:
+    """Text of limited length, compared byte for byte."""
+    return mysql.VARCHAR(_size_of(field), charset="utf8mb4", collation=COLLATION)
+
+
+def varchar_sqlite(field: Field) -> TypeEngine[Any]:
+    """The length is not enforced by SQLite; it tells a reflection what we mean."""
+    return sqlite.VARCHAR(_size_of(field))
+
+
+def char_type(size: int) -> tuple[ColumnType, ColumnType]:
+    """Text of fixed length, for MariaDB and SQLite."""
+    return (
+        lambda field: mysql.CHAR(size, charset="utf8mb4", collation=COLLATION),
+        lambda field: sqlite.CHAR(size),
+    )
+
+
+def text_mariadb(field: Field) -> TypeEngine[Any]:
+    """TEXT would be 65,535 bytes, and 20,000 emoji more than that."""
+    return mysql.MEDIUMTEXT(charset="utf8mb4", collation=COLLATION)
+
+
+def integer_mariadb(field: Field) -> TypeEngine[Any]:
+    """INT, or the width that the column has."""
+    bits = field.bits or (64 if field.kind in ("bigint", "relation") else 32)
+    types: dict[int, Callable[..., TypeEngine[Any]]] = {
+        8: mysql.TINYINT,
+        16: mysql.SMALLINT,
+        24: mysql.MEDIUMINT,
+        32: mysql.INTEGER,
+        64: mysql.BIGINT,
+    }
+    return types[bits](unsigned=field.unsigned)
+
+
+def decimal_mariadb(field: Field) -> TypeEngine[Any]:
+    """DECIMAL with the declared digits."""
+    return mysql.DECIMAL(DEFAULT_PRECISION if field.precision is None else field.precision, scale_of(field))
+
+
+def plain(make: Callable[[], TypeEngine[Any]]) -> ColumnType:
+    """A type that does not depend on the field."""
+    return lambda field: make()
+
+
+def json_mariadb() -> TypeEngine[Any]:
+    """MariaDB's JSON: LONGTEXT with a check, in utf8mb4_bin."""
+    return mysql.JSON()
+
+
+def datetime_mariadb() -> TypeEngine[Any]:
+    """With microseconds."""
+    return mysql.DATETIME(fsp=6)
+
+
+def time_mariadb() -> TypeEngine[Any]:
+    """With microseconds."""
+    return mysql.TIME(fsp=6)
+
+
+# ---------------------------------------------------------------- private
+
+_WIDE = Context(prec=80)
+
+
+def _size_of(field: Field) -> int:
+    if field.kind == "enum":
+        return max([MIN_ENUM_SIZE, *(len(one.value) for one in field.enum)])
+    return field.size or DEFAULT_SIZES[field.kind]
