@@ -112,10 +112,11 @@ _SQLITE: dict[str, str] = {
     "year": "CAST(substr({0}, 1, 4) AS INTEGER)",
     "quarter": "((CAST(substr({0}, 6, 2) AS INTEGER) + 2) / 3)",
     "month": "CAST(substr({0}, 6, 2) AS INTEGER)",
-    # The week of the Thursday of the same week; SQLite before 3.46 has no ISO weeks of its own.
-    "week": "((CAST(strftime('%j', {0}, '-3 days', 'weekday 4') AS INTEGER) - 1) / 7 + 1)",
+    # The week of the Thursday of the same week; SQLite before 3.46 has no ISO weeks of its own. Of the date alone:
+    # its functions round 23:59:59.999999 to the next day.
+    "week": "((CAST(strftime('%j', substr({0}, 1, 10), '-3 days', 'weekday 4') AS INTEGER) - 1) / 7 + 1)",
     "day": "CAST(substr({0}, 9, 2) AS INTEGER)",
-    "weekday": "((CAST(strftime('%w', {0}) AS INTEGER) + 6) % 7 + 1)",
+    "weekday": "((CAST(strftime('%w', substr({0}, 1, 10)) AS INTEGER) + 6) % 7 + 1)",
     "hour": "CAST(substr({0}, 12, 2) AS INTEGER)",
     "minute": "CAST(substr({0}, 15, 2) AS INTEGER)",
     "date": "substr({0}, 1, 10)",

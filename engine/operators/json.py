@@ -203,7 +203,8 @@ def length_of(value: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]
 def is_equal(value: ColumnElement[Any], operand: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
     """Whether two documents are equal whatever the order of their keys."""
     if dialect == "mariadb":
-        return sql("JSON_EQUALS({0}, {1})", value, operand)
+        # In a WHERE, JSON_EQUALS is true where it is NULL (10.11): of NULL, and of what is no JSON.
+        return sql("(JSON_VALID({0}) AND JSON_EQUALS({0}, {1}))", value, operand)
     return sql("(aether_json({0}) = {1})", value, operand)
 
 

@@ -16,6 +16,8 @@ from engine.plan.macros import expand_macro
 from engine.plan.operands import OperandRefused, TooManyValues, describe, read_text
 from engine.plan.pieces import FALSE, TRUE, Planning, join, pad
 from engine.plan.shape import Condition
+from engine.registry.parsing import KindError, parse_json
+from engine.registry.resource import Field
 
 if TYPE_CHECKING:
     from engine.plan.scopes import FieldEntry
@@ -26,6 +28,8 @@ MAX_LENGTH = 2**31
 
 _INSIDE = {"has", "has_any", "has_all", "has_key", "length"}
 _LENGTH_OPERATORS = {"eq", "lt", "lte", "gt", "gte"}
+
+_ANY_JSON = Field(name="The operand", column=None, kind="json")
 
 # Makes the leaf of an operator, a kind and its operands.
 Leaf = Callable[[str, str, list[object], bool], Condition]
@@ -220,6 +224,11 @@ def _scalar(walk: Planning, operand: object) -> tuple[str, object]:
 
 def _document(walk: Planning, operand: object) -> str:
     operand = _unescape(walk, operand)
+    if type(operand) is dict or type(operand) is list:
+        try:
+            parse_json(operand, _ANY_JSON)
+        except KindError as error:
+            raise OperandRefused(error.code, error.detail) from error
     return compact_json(operand) if walk.context.dialect == "mariadb" else normal_json(operand)
 
 
