@@ -6,7 +6,7 @@ goes to the driver as it stands. What is to be created, and when, is `io/migrate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Column, ForeignKeyConstraint, MetaData, Table
@@ -15,12 +15,17 @@ from sqlalchemy.engine.interfaces import Dialect as SqlDialect
 from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable
 
 from engine.plan.shape import Dialect
-from engine.tables import TableIndex
+from engine.tables import CHARSET, COLLATION, TableIndex
 
 # Not the dialects of `statement.py`: their style of placeholders doubles percent signs, even in a default's text.
-_DIALECTS: Mapping[Dialect, SqlDialect] = {
+DIALECTS: Mapping[Dialect, SqlDialect] = {
     "mariadb": cast("Callable[..., SqlDialect]", mysql.dialect)(paramstyle="named", is_mariadb=True),
     "sqlite": cast("Callable[..., SqlDialect]", sqlite.dialect)(paramstyle="named"),
+}
+# Every CREATE TABLE says so, since the server's own default may be latin1.
+TABLE_OPTIONS: Mapping[Dialect, str] = {
+    "mariadb": f" ENGINE=InnoDB CHARSET={CHARSET} COLLATE {COLLATION}",
+    "sqlite": "",
 }
 
 
@@ -65,6 +70,13 @@ def add_column(table: str, column: Column[Any], dialect: Dialect, *, nullable: b
     return f"ALTER TABLE {quote(table, dialect)} ADD COLUMN {_compile(CreateColumn(plain), dialect)}"
 
 
+def with_foreign_keys(column: str, keys: Sequence[ForeignKeyConstraint], dialect: Dialect) -> str:
+    """One MariaDB statement out of one that adds a column and those that add its foreign keys: all of it or nothing."""
+    # `ALTER TABLE t ADD CONSTRAINT …` begins with the table, which stands in the first statement already.
+    added = ["ADD " + add_foreign_key(key, dialect).partition(" ADD ")[2] for key in keys]
+    return ", ".join([column, *added])
+
+
 def add_counting_column(table: str, name: str, dialect: Dialect) -> str:
     """The statement that adds a unique column of whole numbers which MariaDB fills and counts on by itself."""
     column = quote(name, dialect)
@@ -85,9 +97,9 @@ def add_foreign_key(key: ForeignKeyConstraint, dialect: Dialect) -> str:
 
 def quote(name: str, dialect: Dialect) -> str:
     """A name, always quoted: what is a reserved word differs from one server version to the next."""
-    return _DIALECTS[dialect].identifier_preparer.quote_identifier(name)
+    return DIALECTS[dialect].identifier_preparer.quote_identifier(name)
 
 
 def _compile(construct: Any, dialect: Dialect) -> str:
-    text = str(construct.compile(dialect=_DIALECTS[dialect]))
+    text = str(construct.compile(dialect=DIALECTS[dialect]))
     return "\n".join(line.rstrip() for line in text.strip().splitlines())

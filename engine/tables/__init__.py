@@ -4,15 +4,19 @@
 is `sql/ddl.py`'s business, when DDL runs `io/migrate.py`'s.
 """
 
-from engine.tables.indexes import IndexPart, TableIndex, fields_of_index, index_bytes, indexes_of
-from engine.tables.layout import Tables, build_tables
+from engine.tables.indexes import MAX_INDEX_BYTES, IndexPart, TableIndex, fields_of_index, index_bytes, indexes_of
+from engine.tables.layout import CHARSET, COLLATION, Tables, build_tables, foreign_keys_of
 
 __all__ = [
+    "CHARSET",
+    "COLLATION",
+    "MAX_INDEX_BYTES",
     "IndexPart",
     "TableIndex",
     "Tables",
     "build_tables",
     "fields_of_index",
+    "foreign_keys_of",
     "index_bytes",
     "indexes_of",
 ]

@@ -13,9 +13,10 @@ from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Index, Resource
 
 MAX_NAME = 64
+DECLARED = "declared"
 MAX_INDEX_BYTES = 3072
 MAX_SORTED_CHARACTERS = 255
-CHARACTER_BYTES = 4
+CHARACTER_BYTES = {"utf8mb4": 4, "utf8mb3": 3, "latin1": 1, "ascii": 1}
 _FIXED_BYTES = {"date": 3, "time": 6, "datetime": 8, "boolean": 1, "integer": 4, "float": 8, "decimal": 16, "uuid": 144}
 _TEXT_KINDS = frozenset({"string", "email", "uri", "enum"})
 
@@ -61,7 +62,9 @@ def indexes_of(resource: Resource) -> tuple[TableIndex, ...]:
         return ()
     wanted = list(_unique_indexes(resource))
     for index in _plain_indexes(resource):
-        if not any(_serves(other, index) for other in wanted):
+        # What nobody asked for by name is left out where MariaDB cannot hold it.
+        is_too_long = index.purpose != DECLARED and index_bytes(resource, index) > MAX_INDEX_BYTES
+        if not is_too_long and not any(_serves(other, index) for other in wanted):
             wanted = [other for other in wanted if other.is_unique or not _serves(index, other)]
             wanted.append(index)
     return tuple(wanted)
@@ -159,7 +162,7 @@ def _plain_indexes(resource: Resource) -> Iterator[TableIndex]:
     for index in resource.indexes:
         parts = tuple(_declared_parts(resource, index))
         if parts:
-            yield _make(resource, parts, name=index.name, purpose="declared")
+            yield _make(resource, parts, name=index.name, purpose=DECLARED)
     for field in resource.fields.values():
         if field.role in ("relation", "parent") and field.column:
             yield _make(resource, (IndexPart(field.column), key), purpose=f"rows of a {field.relation or field.name}")
@@ -226,5 +229,5 @@ def _bytes_of(field: Field | None) -> int:
     if field is None or field.kind in ("bigint", "relation"):
         return 8
     if field.kind in _TEXT_KINDS or field.kind == "id":
-        return (field.size or MAX_SORTED_CHARACTERS) * CHARACTER_BYTES + 2
+        return (field.size or MAX_SORTED_CHARACTERS) * CHARACTER_BYTES.get(field.charset or "", 4) + 2
     return _FIXED_BYTES.get(field.kind, MAX_INDEX_BYTES + 1)
