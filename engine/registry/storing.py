@@ -29,6 +29,7 @@ UUID_SIZE, PUBLIC_ID_SIZE, MIN_ENUM_SIZE = 36, 22, 64
 # SQLite's integers have 64 bits.
 SQLITE_MAX = 2**63 - 1
 
+Restore = Callable[[Any, Field], object]
 Bind = Callable[[Any, Field], object]
 Convert = Callable[[Any], object]
 Render = Callable[[Field], Convert | None]
@@ -157,6 +158,53 @@ def _render_foreign_datetime(value: object) -> str:
     fraction = text[19:].removesuffix("Z").rstrip("0")
     clock = text[11:19] if len(text) >= 19 else (text[11:16] + ":00" if len(text) >= 16 else "00:00:00")
     return f"{text[:10]}T{clock}{f'{fraction[:7]:0<7}' if len(fraction) > 1 else ''}Z"
+
+
+# ---------------------------------------------------------------- driver → canonical
+
+
+def restore_as_is(value: object, field: Field) -> object:
+    """The driver gives the canonical value."""
+    return value
+
+
+def restore_boolean(value: object, field: Field) -> bool:
+    """0 and 1."""
+    return bool(value)
+
+
+def restore_json(value: str | bytes, field: Field) -> object:
+    """The document."""
+    document: object = json.loads(value)
+    return document
+
+
+def restore_decimal_mariadb(value: object, field: Field) -> Decimal:
+    """As the server wrote it."""
+    return Decimal(str(value))
+
+
+def restore_decimal_sqlite(value: int | float | str, field: Field) -> Decimal:
+    """With exactly the declared places."""
+    return Decimal(str(render_decimal_sqlite(field)(value)))
+
+
+def restore_time(value: str, field: Field) -> object:
+    """A time of day; MariaDB's TIME may hold more than a day: that stays text."""
+    try:
+        return time.fromisoformat(value)
+    except ValueError:
+        return value
+
+
+def restore_date_sqlite(value: object, field: Field) -> date:
+    """A date from its text."""
+    return date.fromisoformat(str(value)[:10])
+
+
+def restore_datetime_sqlite(value: object, field: Field) -> datetime:
+    """An instant in UTC, without offset as all canonical ones."""
+    return datetime.fromisoformat(_render_foreign_datetime(value)[:-1])
 
 
 # ---------------------------------------------------------------- column types

@@ -286,6 +286,7 @@ def test_what_is_stored_in_sqlite_comes_back_as_it_was_sent(kind: str, data: st.
     finally:
         connection.close()
     assert show(field, stored, "sqlite") == sent
+    assert row.restore["sqlite"](stored, field) == row.parse(sent, field)
 
 
 @pytest.mark.parametrize("kind", ["decimal", "date", "time", "datetime", "uuid"])
