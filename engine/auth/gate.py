@@ -10,38 +10,31 @@ Decided here:
 - Both `Authorization` and `X-API-Key` on one request are a 400: two callers are none.
 - Credentials are read from these headers alone, never from a query string.
 - `X-Account-Id` without credentials is ignored: what is public belongs to nobody's account.
-- A user row deleted for good cannot be told from one that never was, but by a process that
-  has seen it; where that must not be, `auth.require_user: true` says so.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from engine.auth.keys import ApiKeys
 from engine.auth.limits import FAILURES_PER_MINUTE, RateLimiter, network_of
+from engine.auth.people import People
 from engine.auth.tokens import Claims, TokenVerifier, make_verifier, refuse
 from engine.errors import BadRequest, ErrorItem, Forbidden, Unauthenticated
 from engine.io.storage import Database
-from engine.language.ids import is_public_id
 from engine.plan.read import not_found
 from engine.plan.rights import Rights, Verb
 from engine.plan.tenancy import require_account
 from engine.principal import ANONYMOUS, Account, Principal
 from engine.registry.resource import Registry
 from engine.settings import Settings
-from engine.sql.statement import Statement
-from engine.sql.users import select_accounts, select_user
 
 CACHE_S = 4.0
 MAX_REMEMBERED = 10_000
-MAX_SEEN_USERS = 100_000
-POINT_WIDTH = 4
 ACCOUNT_HEADER = "X-Account-Id"
-
-_DISABLED: tuple[object, ...] = (0, b"\x00", b"0", "0")
 
 _Presented = tuple[bytes | None, bytes | None, bytes | None]
 
@@ -50,8 +43,7 @@ class Authenticator:
     """Makes principals of headers, for one registry.
 
     Args:
-        registry: It names the user type and the account type.
-        database: For the user's row and the accounts'.
+        people: Looks users and accounts up.
         verifier: Verifies tokens.
         keys: Verifies API keys.
         cache_s: How long a caller is remembered; at most `CACHE_S`.
@@ -60,26 +52,11 @@ class Authenticator:
         steady: A clock that never jumps, seconds.
     """
 
-    __slots__ = (
-        "_account",
-        "_cache_s",
-        "_database",
-        "_failures",
-        "_keys",
-        "_now",
-        "_registry",
-        "_remembered",
-        "_seen_users",
-        "_select_accounts",
-        "_select_user",
-        "_steady",
-        "_verifier",
-    )
+    __slots__ = ("_cache_s", "_failures", "_keys", "_now", "_pending", "_people", "_remembered", "_steady", "_verifier")
 
     def __init__(
         self,
-        registry: Registry,
-        database: Database,
+        people: People,
         verifier: TokenVerifier,
         keys: ApiKeys,
         *,
@@ -88,20 +65,15 @@ class Authenticator:
         now: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._registry = registry
-        self._database = database
+        self._people = people
         self._verifier = verifier
         self._keys = keys
         self._cache_s = min(cache_s, CACHE_S)
         self._failures = failures
         self._now = now
         self._steady = steady
-        user = registry.types.get(registry.user_type) if registry.user_type else None
-        self._select_user = select_user(user, database.dialect) if user is not None else None
-        self._account = registry.types.get(registry.account_type) if registry.account_type else None
-        self._select_accounts: dict[int, Statement | None] = {}
         self._remembered: dict[_Presented, tuple[Principal, float]] = {}
-        self._seen_users: set[str] = set()
+        self._pending: dict[_Presented, asyncio.Task[Principal]] = {}
 
     def cached(self, authorization: bytes | None, api_key: bytes | None, account: bytes | None) -> Principal | None:
         """The caller, where nothing has to be looked up; None = ask `authenticate`.
@@ -148,24 +120,18 @@ class Authenticator:
         network = None if address is None or self._failures is None else network_of(address)
         if network is not None and self._failures is not None:
             self._failures.check(network)
-        # The time counts from before the look-ups: what they read may be as old as that.
-        started = self._steady()
-        expires_at: float | None
+        presented = (authorization, api_key, account)
+        # Calls that come together are verified once; a caller who hangs up takes nobody with him.
+        task = self._pending.get(presented)
+        if task is None:
+            task = self._pending[presented] = asyncio.create_task(self._verify(presented))
+            task.add_done_callback(lambda done: self._settle(presented, done))
         try:
-            if authorization is not None:
-                principal, expires_at = await self._identify_token(authorization)
-            else:
-                verified = await self._keys.verify(api_key or b"")
-                principal, expires_at = verified.principal, verified.expires_at
+            return await asyncio.shield(task)
         except Unauthenticated:
             if network is not None and self._failures is not None:
-                self._failures.spend(network)
-            raise
-        if account is not None:
-            principal = await self._narrow(principal, account)
-        lives_s = self._cache_s if expires_at is None else min(self._cache_s, expires_at - self._now())
-        self._remember((authorization, api_key, account), principal, started + lives_s)
-        return principal
+                self._failures.note(network)
+            raise refuse() from None
 
     def forget(self) -> None:
         """Remember nobody any more: the next call of everybody is verified."""
@@ -177,12 +143,33 @@ class Authenticator:
 
     # ------------------------------------------------------------ private
 
+    async def _verify(self, presented: _Presented) -> Principal:
+        authorization, api_key, account = presented
+        # The time counts from before the look-ups: what they read may be as old as that.
+        started = self._steady()
+        expires_at: float | None
+        if authorization is not None:
+            principal, expires_at = await self._identify_token(authorization)
+        else:
+            verified = await self._keys.verify(api_key or b"")
+            principal, expires_at = verified.principal, verified.expires_at
+        if account is not None:
+            principal = await self._narrow(principal, account)
+        lives_s = self._cache_s if expires_at is None else min(self._cache_s, expires_at - self._now())
+        self._remember(presented, principal, started + lives_s)
+        return principal
+
+    def _settle(self, presented: _Presented, task: asyncio.Task[Principal]) -> None:
+        self._pending.pop(presented, None)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not complain when everybody has hung up
+
     async def _identify_token(self, authorization: bytes) -> tuple[Principal, float]:
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer":
             raise refuse()
         claims = self._verifier.verify(token.strip(b" "))
-        user_row_id = await self._find_user(claims.subject)
+        user_row_id = await self._people.find_user(claims.subject)
         principal = Principal(
             "user",
             subject=claims.subject,
@@ -194,58 +181,20 @@ class Authenticator:
         )
         return principal, claims.expires_at
 
-    async def _find_user(self, subject: str) -> int | None:
-        """The row id of the token's user; None where a `sub` without a row is trusted."""
-        row = None
-        if self._select_user is not None and is_public_id(subject):
-            binds = self._select_user.arrange({"user": subject})
-            rows = await self._database.fetch(self._select_user.text, binds, point=True)
-            row = next((row for row in rows if _as_text(row[1]) == subject), None)
-        if row is None:
-            if self._registry.require_user or subject in self._seen_users:
-                raise refuse()
-            return None
-        if len(self._seen_users) >= MAX_SEEN_USERS:
-            self._seen_users.clear()
-        self._seen_users.add(subject)
-        row_id, _, enable, deleted = row
-        if deleted is not None or enable in _DISABLED:
-            raise refuse()
-        return int(row_id)
-
     async def _find_accounts(self, claims: Claims) -> tuple[Account, ...]:
         """The claimed accounts that exist. A registry without accounts asks for none."""
-        if self._account is None or not claims.accounts:
+        if not claims.accounts or not self._people.has_accounts:
             return ()
-        accounts = await self._read_accounts(claims.accounts)
+        accounts = await self._people.find_accounts(claims.accounts)
         if not accounts:
             raise refuse()
         return accounts
-
-    async def _read_accounts(self, public_ids: Sequence[str]) -> tuple[Account, ...]:
-        """Those of the accounts that exist, in the order given.
-
-        The id cache is not asked: what it remembers may be deleted by now.
-        """
-        wanted = [public_id for public_id in public_ids if is_public_id(public_id)]
-        if self._account is None or not wanted:
-            return ()
-        width = 1 << (len(wanted) - 1).bit_length()
-        if width not in self._select_accounts:
-            self._select_accounts[width] = select_accounts(self._account, width, self._database.dialect)
-        statement = self._select_accounts[width]
-        if statement is None:
-            return ()
-        values = {f"account{index}": wanted[min(index, len(wanted) - 1)] for index in range(width)}
-        rows = await self._database.fetch(statement.text, statement.arrange(values), point=width <= POINT_WIDTH)
-        found = {_as_text(public_id): int(row_id) for row_id, public_id in rows}
-        return tuple(Account(found[public_id], public_id) for public_id in wanted if public_id in found)
 
     async def _narrow(self, principal: Principal, header: bytes) -> Principal:
         public_id = header.decode("ascii", "replace")
         picked = next((account for account in principal.accounts if account.public_id == public_id), None)
         if picked is None and principal.is_operator:
-            picked = next(iter(await self._read_accounts((public_id,))), None)
+            picked = next(iter(await self._people.find_accounts((public_id,))), None)
         if picked is None:
             detail = f"{ACCOUNT_HEADER} names no account of yours."
             raise Forbidden(detail, errors=[ErrorItem("foreign-key", detail, header=ACCOUNT_HEADER)])
@@ -270,8 +219,7 @@ def make_authenticator(settings: Settings, registry: Registry, database: Databas
     """
     account = registry.types.get(registry.account_type) if registry.account_type else None
     return Authenticator(
-        registry,
-        database,
+        People(registry, database),
         make_verifier(settings),
         ApiKeys(database, account),
         cache_s=settings.token_cache_s,
@@ -308,8 +256,3 @@ def require_scope(principal: Principal, rights: Rights, scope: str) -> None:
     if principal.kind == "anonymous":
         raise refuse()
     raise Forbidden(f"This needs the scope {scope}.")
-
-
-def _as_text(stored: object) -> object:
-    """A stored public id; a binary column gives bytes."""
-    return stored.decode("ascii", "replace") if isinstance(stored, bytes) else stored

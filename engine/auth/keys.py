@@ -15,12 +15,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import orjson
 
 from engine.auth.mint import MintRefused
+from engine.auth.people import as_text
 from engine.auth.tokens import refuse
 from engine.errors import StorageFault, Unavailable
 from engine.io.storage import Database, Dialect
@@ -45,14 +46,15 @@ class NewKey:
     """A key just made; `key` is nowhere else and cannot be shown again."""
 
     public_id: str
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """What may be told of a key. `account_row_id` stays in the process."""
+    """What may be told of a key. `account_id` is the account's public id, None where it has none or it is gone."""
 
     public_id: str
+    account_id: str | None
     name: str
     scopes: tuple[str, ...]
     roles: tuple[str, ...]
@@ -60,7 +62,6 @@ class ListedKey:
     revoked_on: datetime | None
     last_used_on: datetime | None
     created_on: datetime | None
-    account_row_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,7 @@ class ApiKeys:
         if account_id is not None and self._account is not None:
             if account_public_id is None:
                 raise refuse()
-            public_id = account_public_id.decode() if isinstance(account_public_id, bytes) else account_public_id
-            accounts = (Account(account_id, public_id),)
+            accounts = (Account(account_id, as_text(account_public_id)),)
         principal = Principal(
             "key",
             subject=prefix,
@@ -214,9 +214,17 @@ async def create_key(
     return NewKey(prefix, f"{prefix}.{secret}")
 
 
-async def list_keys(database: Database, *, account_row_id: int | None = None) -> list[ListedKey]:
-    """List the keys of an account, or of all (None), oldest first, revoked and expired ones among them."""
-    statement = select_keys(database.dialect, all_accounts=account_row_id is None)
+async def list_keys(
+    database: Database, account: Resource | None, *, account_row_id: int | None = None
+) -> list[ListedKey]:
+    """List the keys of an account, or of all (None), oldest first, revoked and expired ones among them.
+
+    Args:
+        database: Where the table is.
+        account: The registry's account type, or None.
+        account_row_id: Whose keys; None = everybody's.
+    """
+    statement = select_keys(account, database.dialect, all_accounts=account_row_id is None)
     rows = await database.fetch(statement.text, statement.arrange({"account": account_row_id}))
     keys = []
     for row in rows:
@@ -224,6 +232,7 @@ async def list_keys(database: Database, *, account_row_id: int | None = None) ->
         keys.append(
             ListedKey(
                 public_id=cells["public_id"],
+                account_id=None if row[-1] is None else as_text(row[-1]),
                 name=cells["name"],
                 scopes=_read_words(cells["scopes"]),
                 roles=_read_words(cells["roles"]),
@@ -231,7 +240,6 @@ async def list_keys(database: Database, *, account_row_id: int | None = None) ->
                 revoked_on=_read_moment(cells["revoked_on"]),
                 last_used_on=_read_moment(cells["last_used_on"]),
                 created_on=_read_moment(cells["created_on"]),
-                account_row_id=row[len(LISTED_COLUMNS)],
             )
         )
     return keys

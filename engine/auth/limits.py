@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
@@ -29,7 +30,8 @@ MAX_CALLERS = 100_000
 FAILURES_PER_MINUTE = 3_000
 """Failed authentications of one address. Generous, since a proxy may stand for many; it guards the database."""
 
-_ROUNDING = 1e-6
+_SLACK = 0.01
+"""Of a call: sums of floats must not cost anybody one."""
 
 
 class RateLimiter:
@@ -45,7 +47,19 @@ class RateLimiter:
         now: Unix time, seconds.
     """
 
-    __slots__ = ("_full_at", "_interval", "_now", "_seen", "_shared", "_span", "_spent", "_step", "policy")
+    __slots__ = (
+        "_full_at",
+        "_interval",
+        "_now",
+        "_seen",
+        "_shared",
+        "_slack",
+        "_span",
+        "_spent",
+        "_start",
+        "_step",
+        "policy",
+    )
 
     def __init__(
         self,
@@ -59,7 +73,9 @@ class RateLimiter:
         self._interval = MINUTE_S / per_minute
         self._span = quota * self._interval
         self._shared = shared
+        self._slack = _SLACK * self._interval
         self._now = now
+        self._start = now()  # times are counted from here: small numbers add up exactly
         self._full_at: dict[str, float] = {}
         self._spent: dict[str, int] = {}  # not added up yet
         self._seen: dict[str, tuple[int, int]] = {}  # the minute and the sum of when it was added up last
@@ -78,18 +94,18 @@ class RateLimiter:
         Raises:
             RateLimited: The allowance is used up; the call does not count.
         """
-        now = self._now()
+        now = self._now() - self._start
         full_at = self._full_at.get(caller, now)
         backlog = (full_at - now if full_at > now else 0.0) + self._interval
         left = self._span - backlog
-        if left < -_ROUNDING:
+        if left < -self._slack:
             raise self._refuse(-left, backlog - self._interval)
         self._full_at[caller] = now + backlog
         if self._shared is not None:
             self._spent[caller] = self._spent.get(caller, 0) + 1
         if len(self._full_at) > MAX_CALLERS:
             self._forget(now)
-        return b'"default";r=%d;t=%d' % (left / self._interval + _ROUNDING, ceil(backlog))
+        return b'"default";r=%d;t=%d' % (left / self._interval + _SLACK, ceil(backlog - self._slack))
 
     def check(self, caller: str) -> None:
         """Refuse a caller who has nothing left, without counting.
@@ -100,17 +116,22 @@ class RateLimiter:
         full_at = self._full_at.get(caller)
         if full_at is None:
             return
-        backlog = full_at - self._now()
+        backlog = full_at - self._now() + self._start
         left = self._span - backlog - self._interval
-        if left < -_ROUNDING:
+        if left < -self._slack:
             raise self._refuse(-left, backlog)
+
+    def note(self, caller: str) -> None:
+        """Count something that has happened already; never refuses."""
+        with suppress(RateLimited):
+            self.spend(caller)
 
     async def reconcile(self) -> None:
         """Add up with the other processes."""
         if self._shared is None:
             return
-        now = self._now()
-        minute = int(now // MINUTE_S)
+        now = self._now() - self._start
+        minute = int((now + self._start) // MINUTE_S)
         for caller, count in list(self._spent.items()):
             if self._full_at.get(caller, 0.0) <= now:
                 del self._spent[caller]  # refilled meanwhile
@@ -137,20 +158,20 @@ class RateLimiter:
         others = (total - count - (seen_total if seen_minute == minute else 0)) * self._interval
         if seen_minute < minute - 1:
             # Seen for the first time: what others counted this minute may be refilled by as much as has passed of it.
-            others -= now - minute * MINUTE_S
+            others -= (now + self._start) % MINUTE_S
         self._seen[caller] = (minute, total)
         backlog = max(0.0, self._full_at.get(caller, now) - now) + max(0.0, others)
         # What others overspent in the last second bars nobody for longer than a bucket takes to fill.
         self._full_at[caller] = now + min(backlog, self._span)
 
     def _refuse(self, wait_s: float, backlog_s: float) -> RateLimited:
-        wait = max(1, ceil(wait_s))
+        wait = max(1, ceil(wait_s - self._slack))
         return RateLimited(
             f"Too many requests. Try again in {wait} s.",
             headers=(
                 ("Retry-After", str(wait)),
                 ("RateLimit-Policy", self.policy.decode()),
-                ("RateLimit", f'"default";r=0;t={max(wait, ceil(backlog_s))}'),
+                ("RateLimit", f'"default";r=0;t={max(wait, ceil(backlog_s - self._slack))}'),
             ),
         )
 

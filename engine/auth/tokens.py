@@ -17,7 +17,7 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,9 @@ class VerifyingKey:
     """A configured key with the one algorithm that it is good for."""
 
     algorithm: str
-    key: Any  # bytes, or a public key of `cryptography`: PyJWT's own type for it differs from version to version
+    key: Any = field(
+        repr=False
+    )  # bytes, or a public key of `cryptography`: PyJWT's own type for it differs from version to version
     kid: str | None = None
 
 

@@ -105,15 +105,7 @@ def select_key(account: Resource | None, dialect: Dialect) -> Statement:
         A statement with the bind ``prefix``. Its columns: row id, prefix, secret_hash, account_id, the account's public
         id (NULL where the account is gone), scopes, roles, expires_on, revoked_on, last_used_on.
     """
-    public: ColumnElement[Any] = null()
-    source: FromClause = API_KEYS
-    if account is not None and account.public_id is not None:
-        names = dict.fromkeys((account.key, account.public_id, *([account.soft_delete] if account.soft_delete else [])))
-        accounts = table(account.table, *(column(name) for name in names)).alias("a")
-        on = accounts.c[account.key] == _KEY.account_id
-        if account.soft_delete:
-            on = and_(on, accounts.c[account.soft_delete].is_(None))
-        public, source = accounts.c[account.public_id], API_KEYS.outerjoin(accounts, on)
+    public, source = _join_account(account)
     columns = (_KEY.scopes, _KEY.roles, _KEY.expires_on, _KEY.revoked_on, _KEY.last_used_on)
     chosen = select(_KEY.id, _KEY.public_id, _KEY.secret_hash, _KEY.account_id, public, *columns)
     return compile_statement(chosen.select_from(source).where(_KEY.public_id == bindparam("prefix")), dialect)
@@ -125,10 +117,13 @@ def insert_key(dialect: Dialect) -> Statement:
     return compile_statement(insert(API_KEYS).values({name: bindparam(f"new_{name}") for name in NEW_COLUMNS}), dialect)
 
 
-@cache
-def select_keys(dialect: Dialect, *, all_accounts: bool) -> Statement:
-    """Keys, oldest first: `LISTED_COLUMNS`, then account_id. Of the account in the bind ``account``, or all."""
-    chosen = select(*(_KEY[name] for name in LISTED_COLUMNS), _KEY.account_id).order_by(_KEY.id)
+def select_keys(account: Resource | None, dialect: Dialect, *, all_accounts: bool) -> Statement:
+    """Keys, oldest first: `LISTED_COLUMNS`, then the account's public id.
+
+    All of them, or those of the account whose row id is the bind ``account``.
+    """
+    public, source = _join_account(account)
+    chosen = select(*(_KEY[name] for name in LISTED_COLUMNS), public).select_from(source).order_by(_KEY.id)
     return compile_statement(chosen if all_accounts else chosen.where(_KEY.account_id == bindparam("account")), dialect)
 
 
@@ -146,3 +141,15 @@ def update_last_used(dialect: Dialect) -> Statement:
     change = update(API_KEYS).values(last_used_on=bindparam("moment")).where(_KEY.id == bindparam("key"))
     is_older = or_(_KEY.last_used_on.is_(None), _KEY.last_used_on <= bindparam("before"))
     return compile_statement(change.where(is_older), dialect)
+
+
+def _join_account(account: Resource | None) -> tuple[ColumnElement[Any], FromClause]:
+    """The column with the account's public id, and the keys joined to accounts that are there."""
+    if account is None or account.public_id is None:
+        return null().label("account"), API_KEYS
+    wanted = (account.key, account.public_id, account.soft_delete)
+    accounts = table(account.table, *(column(name) for name in dict.fromkeys(wanted) if name is not None)).alias("a")
+    on = _KEY.account_id == accounts.c[account.key]
+    if account.soft_delete:
+        on = and_(on, accounts.c[account.soft_delete].is_(None))
+    return accounts.c[account.public_id], API_KEYS.outerjoin(accounts, on)

@@ -1,0 +1,99 @@
+"""The rows behind a caller: the user that a token names, and the accounts that he claims.
+
+They are read each time a caller is not remembered, past the id cache, since what that
+remembers may be deleted by now. Whether a credential holds is `auth/tokens.py`'s and
+`auth/keys.py`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.auth.tokens import refuse
+from engine.io.storage import Database
+from engine.language.ids import is_public_id
+from engine.principal import Account
+from engine.registry.resource import Registry
+from engine.sql.statement import Statement
+from engine.sql.users import select_accounts, select_user
+
+MAX_SEEN_USERS = 100_000
+POINT_WIDTH = 4
+
+_DISABLED: tuple[object, ...] = (0, b"\x00", b"0", "0")
+
+
+class People:
+    """Looks users and accounts up, for one registry.
+
+    Args:
+        registry: It names the user type and the account type, and says whether a user must have a row.
+        database: Where the rows are.
+    """
+
+    __slots__ = ("_account", "_database", "_registry", "_seen_users", "_select_accounts", "_select_user")
+
+    def __init__(self, registry: Registry, database: Database) -> None:
+        self._registry = registry
+        self._database = database
+        user = registry.types.get(registry.user_type) if registry.user_type else None
+        self._select_user = select_user(user, database.dialect) if user is not None else None
+        self._account = registry.types.get(registry.account_type) if registry.account_type else None
+        self._select_accounts: dict[int, Statement | None] = {}
+        self._seen_users: set[str] = set()
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether the registry has an account type."""
+        return self._account is not None
+
+    async def find_user(self, subject: str) -> int | None:
+        """The row id of a token's user.
+
+        Args:
+            subject: ``sub`` of the token.
+
+        Returns:
+            The row id; None where a subject without a row is trusted.
+
+        Raises:
+            Unauthenticated: The user is disabled or deleted, or must have a row and has none.
+        """
+        row = None
+        if self._select_user is not None and is_public_id(subject):
+            binds = self._select_user.arrange({"user": subject})
+            rows = await self._database.fetch(self._select_user.text, binds, point=True)
+            row = next((row for row in rows if as_text(row[1]) == subject), None)
+        if row is None:
+            # A row deleted for good is like one that never was, but to a process that has seen it.
+            if self._registry.require_user or subject in self._seen_users:
+                raise refuse()
+            return None
+        if len(self._seen_users) >= MAX_SEEN_USERS:
+            self._seen_users.clear()
+        self._seen_users.add(subject)
+        row_id, _, enable, deleted = row
+        if deleted is not None or enable in _DISABLED:
+            raise refuse()
+        return int(row_id)
+
+    async def find_accounts(self, public_ids: Sequence[str]) -> tuple[Account, ...]:
+        """Those of some accounts that exist, in the order given; what is no public id exists as little."""
+        wanted = [public_id for public_id in public_ids if is_public_id(public_id)]
+        if self._account is None or not wanted:
+            return ()
+        width = 1 << (len(wanted) - 1).bit_length()
+        if width not in self._select_accounts:
+            self._select_accounts[width] = select_accounts(self._account, width, self._database.dialect)
+        statement = self._select_accounts[width]
+        if statement is None:
+            return ()
+        values = {f"account{index}": wanted[min(index, len(wanted) - 1)] for index in range(width)}
+        rows = await self._database.fetch(statement.text, statement.arrange(values), point=width <= POINT_WIDTH)
+        found = {as_text(public_id): int(row_id) for row_id, public_id in rows}
+        return tuple(Account(found[public_id], public_id) for public_id in wanted if public_id in found)
+
+
+def as_text(stored: object) -> str:
+    """A stored public id; a binary column gives bytes."""
+    return stored.decode("ascii", "replace") if isinstance(stored, bytes) else str(stored)
