@@ -55,6 +55,14 @@ class SlowStatement(NamedTuple):
     rows: int
 
 
+class StatementRan(NamedTuple):
+    """Any statement, where the level of ``engine.sql`` is debug."""
+
+    statement: str
+    duration_s: float
+    rows: int
+
+
 class TransactionRetried(NamedTuple):
     """A transaction lost a lock or its connection and was run again."""
 
@@ -115,6 +123,7 @@ Observation = (
     RequestServed
     | RequestFailed
     | SlowStatement
+    | StatementRan
     | TransactionRetried
     | DatabaseUnreachable
     | PoolExhausted
@@ -129,6 +138,7 @@ LINES: Mapping[type, tuple[str, str]] = {
     RequestServed: ("engine.http", "info"),
     RequestFailed: ("engine.http", "error"),
     SlowStatement: ("engine.sql", "warning"),
+    StatementRan: ("engine.sql", "debug"),
     TransactionRetried: ("engine.io.database", "info"),
     DatabaseUnreachable: ("engine.io.database", "error"),
     PoolExhausted: ("engine.io.database", "warning"),

@@ -314,7 +314,7 @@ def unknown_settings(environment: Mapping[str, str] | None = None) -> tuple[tupl
     found = []
     for name in sorted(os.environ if environment is None else environment):
         if name.startswith(PREFIX) and name not in known and not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}BENCH_")):
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             found.append((name, close[0] if close else None))
     return tuple(found)
 
@@ -345,7 +345,7 @@ def _check_together(settings: Settings) -> Iterator[str]:
                 continue
             if len(value.encode()) < SECRET_BYTES:
                 yield f"{_name_of(field)} is too short: expected {_extra(field)['expected']}."
-            elif any(word in value.lower() for word in EXAMPLE_WORDS) or len(set(value)) < 8:
+            elif any(word in value.lower() for word in EXAMPLE_WORDS) or len(set(value)) < 3:
                 yield f"{_name_of(field)} is an example, not a secret: expected {expected}."
     if settings.jwt_public_key_file is not None and not settings.jwt_public_key_file.is_file():
         yield f"{PREFIX}JWT_PUBLIC_KEY_FILE {str(settings.jwt_public_key_file)!r}: expected a file that exists."

@@ -70,6 +70,8 @@ AWAY = frozenset(
         2005,
     }
 )
+# Faults of ours whose message names a column or table, and never holds a value.
+TELLING = frozenset({1046, 1050, 1051, 1054, 1060, 1061, 1091, 1146, 1267, 1271, 1305})
 
 _KEY = re.compile(r".* for key '(.+)'$", re.DOTALL)  # greedy: the value comes first, and may hold the same words
 _CONSTRAINT = re.compile(r"CONSTRAINT `((?:[^`]|``)+)`")
@@ -115,7 +117,7 @@ def translate(error: MySQLError) -> Exception:
         return ConnectionBroken(f"errno {number}")
     if number in AWAY:
         return Unavailable()
-    return StorageFault(f"errno {number}: {message}")
+    return StorageFault(f"errno {number}: {message}" if number in TELLING else f"errno {number}")
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
