@@ -15,9 +15,10 @@ from engine.errors import StatementTimedOut
 from engine.execute.expand import attach_expansions
 from engine.execute.runtime import Prepared, Runtime, with_rules
 from engine.language.cursor import Direction, Position, encode_cursor
-from engine.plan.read import not_found
-from engine.plan.selection import without_rows
+from engine.plan.read import Chain, chain_values, not_found
+from engine.plan.selection import id_selection, without_rows
 from engine.plan.shape import Const, PlanContext, ReadPlan, ReadShape
+from engine.plan.tenancy import account_values, view_accounts
 from engine.render.rows import JsonObject, Row
 from engine.sql.read import COUNT_CAP
 
@@ -106,6 +107,21 @@ async def read_page(runtime: Runtime, plan: ReadPlan, context: PlanContext) -> P
     return Page(data, meta)
 
 
+async def require_chain(runtime: Runtime, chain: Chain, context: PlanContext) -> None:
+    """See that the parents of a nested path are there for the caller.
+
+    Raises:
+        NotFound: One is not.
+    """
+    if not chain:
+        return
+    viewer = view_accounts(context.principal, context.rights)
+    links = tuple(link for link, _ in chain)
+    shape = ReadShape(links[0].type, viewer, id_selection(links[0].type), "chain", chain=links)
+    values = {**account_values(context.principal, viewer), **chain_values(chain)}
+    await _require_chain(runtime, shape, values, context)
+
+
 # ---------------------------------------------------------------- private
 
 
@@ -113,14 +129,11 @@ async def _require_chain(
     runtime: Runtime, shape: ReadShape, values: Mapping[str, object], context: PlanContext
 ) -> None:
     """Tell an empty list from a parent that is not there: only a page without rows pays for it."""
-    prepared = runtime.prepare(_chain_shape(shape), context.rights)
+    shape = replace(without_rows(shape, "chain"), condition=Const(True), deleted="exclude")
+    prepared = runtime.prepare(shape, context.rights)
     values = with_rules(runtime, prepared, values, context)
     if not await runtime.database.fetch(prepared.statement.text, prepared.statement.arrange(values), point=True):
         raise not_found()
-
-
-def _chain_shape(shape: ReadShape) -> ReadShape:
-    return replace(without_rows(shape, "chain"), condition=Const(True), deleted="exclude")
 
 
 def _add_cursors(

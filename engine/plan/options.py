@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,13 @@ _PLACE = re.compile(r"\{([A-Za-z0-9_.]+)\}")
 
 
 def plan_options(
-    resource: Resource, search: SearchBody, ids: list[str] | None, context: PlanContext
+    resource: Resource,
+    search: SearchBody,
+    ids: list[str] | None,
+    context: PlanContext,
+    *,
+    where: Mapping[str, Any] | None = None,
+    limit: int = DEFAULT_LIMIT,
 ) -> tuple[SearchBody, str]:
     """Make a search of a picker's request.
 
@@ -27,6 +34,8 @@ def plan_options(
         search: Its `q` and `limit` count.
         ids: The objects whose labels are wanted, or None for all.
         context: What planning needs to know.
+        where: What narrows the choice (`where` of the field that is picked for).
+        limit: Most objects, where the search does not say.
 
     Returns:
         The search, and the template for `label_of`.
@@ -36,13 +45,13 @@ def plan_options(
     template = resource.display.title
     names = [name for name in _PLACE.findall(template) if name in readable]
     sortable = [name for name in names if name in gate.usable(resource.name, "sort")]
-    limit = min(DEFAULT_LIMIT if search.limit is None else search.limit, MAX_OPTIONS)
+    most = min(limit if search.limit is None else search.limit, MAX_OPTIONS)
     planned = replace(
         search,
         fields=tuple(names),
         sort=tuple(SortKey(name) for name in sortable) or None,
-        limit=len(ids) if ids is not None and search.limit is None else limit,
-        filter={"id": list(ids)} if ids is not None else None,
+        limit=len(ids) if ids is not None and search.limit is None else most,
+        filter=dict(where) if ids is None and where else {"id": list(ids)} if ids is not None else None,
     )
     return planned, template
 

@@ -315,16 +315,15 @@ def _parent_exists(
     setting = scope.setting
     (parent,) = [parent for parent in resource.parents if parent.field == parent_field]
     above = setting.registry.types[parent.type]
-    joined = setting.tables[above.name].alias(scope.names.next_alias())
+    joined: FromClause = setting.tables[above.name].alias(scope.names.next_alias())
     clauses = [joined.c[above.key] == table.c[_stored(resource, parent_field)]]
+    clauses.extend(account_clauses(scope, joined, above))
     if alive:
         if above.soft_delete:
             clauses.append(joined.c[above.soft_delete].is_(None))
         else:
             guard = guard_type(setting.registry, above, setting.viewer, setting.rights, with_rule=False)
             clauses.extend(_alive_clauses(scope, joined, above, guard.mortal_parents))
-    else:
-        clauses.extend(account_clauses(scope, joined, above))
     return exists(select(literal_column("1")).select_from(joined).where(and_(*clauses)).correlate(table))
 
 
