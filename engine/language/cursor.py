@@ -28,6 +28,9 @@ MAX_POSITION_BYTES = 11 * 1024
 _NONCE_BYTES = 12
 _REFUSAL = "This cursor does not belong to this search. Start again from the first page."
 
+# Dataclasses by `repr`, which names the class: without it an And and an Or of the same parts would look alike.
+_SPELLING = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
 Direction = Literal["next", "prev"]
 SortValue = str | int | float | bytes | Decimal | None
 
@@ -51,9 +54,14 @@ def bind_search(*parts: object) -> bytes:
     """Hash what a cursor is bound to: type, parent, account, filter with its values, sort.
 
     Args:
-        parts: Values whose `repr` is the same whenever they are equal: frozen dataclasses, tuples, strings, numbers.
+        parts: JSON values and tuples of them, and frozen dataclasses, whose `repr` is the same whenever they are equal.
+            The order of an object's keys does not count.
     """
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    try:
+        spelled = orjson.dumps(parts, default=_spell, option=_SPELLING)
+    except TypeError:  # an integer beyond 64 bits, which no field takes
+        spelled = repr(parts).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(spelled, digest_size=16).digest()
 
 
 def encode_cursor(position: Position, *, key: bytes, binding: bytes) -> str | None:
@@ -98,6 +106,18 @@ def decode_cursor(token: str, *, key: bytes, binding: bytes) -> Position:
     except (binascii.Error, ValueError, TypeError, InvalidTag) as error:
         raise CursorMismatch(_REFUSAL) from error
     return Position(values, row_id, "next" if is_next else "prev")
+
+
+@lru_cache(maxsize=2048)
+def _spell_frozen(value: object) -> str:
+    return repr(value)
+
+
+def _spell(value: object) -> str:
+    try:
+        return _spell_frozen(value)
+    except TypeError:  # not hashable
+        return repr(value)
 
 
 @lru_cache(maxsize=16)

@@ -25,6 +25,7 @@ from engine.plan.walk import Walk
 from engine.registry.kinds import KindError, from_text
 
 MAX_Q_WORDS = 20
+MAX_SPLITS = 2_000
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
 _Q_WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -66,19 +67,25 @@ def plan_query_terms(terms: Sequence[Term], type_name: str, context: PlanContext
     scope = names_of(gate, context.dialect).scope(type_name)
     walk = Walk(context, "", None)
     parts: list[Condition] = []
+    for term in terms:
+        split = scope.splits.get(term.parameter) or _split(scope, term.parameter)
+        if split is None:
+            raise unknown_parameter(term.parameter, (*LIST_PARAMETERS, *gate.usable(type_name, "filter")))
+        parts.append(_plan_term(walk, scope, split[0], split[1], term))
+    return walk.finish(join(parts, is_and=True))
 
+
+def _split(scope: Scope, parameter: str) -> tuple[str, str] | None:
     def is_field(expression: str) -> bool:
         try:
             return isinstance(scope.find(expression), FieldEntry)
         except FieldRefused:
             return False
 
-    for term in terms:
-        split = split_term(term.parameter, is_field, _is_operator)
-        if split is None:
-            raise unknown_parameter(term.parameter, (*LIST_PARAMETERS, *gate.usable(type_name, "filter")))
-        parts.append(_plan_term(walk, scope, split[0], split[1], term))
-    return walk.finish(join(parts, is_and=True))
+    split = split_term(parameter, is_field, _is_operator)
+    if split is not None and len(scope.splits) < MAX_SPLITS:
+        scope.splits[parameter] = split
+    return split
 
 
 def _plan_term(walk: Walk, scope: Scope, expression: str, word: str, term: Term) -> Condition:

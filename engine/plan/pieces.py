@@ -6,6 +6,7 @@ from typing import Protocol
 
 from engine.plan.shape import And, Condition, Const, Or, PlanContext
 
+# The only constants that planning makes, so that `is` tells them from everything else.
 TRUE, FALSE = Const(True), Const(False)
 
 
@@ -39,7 +40,7 @@ def join(parts: list[Condition], *, is_and: bool) -> Condition:
     if len(parts) == 1:
         return parts[0]
     if is_and:
-        parts = [part for part in parts if part != TRUE]
+        parts = [part for part in parts if part is not TRUE]
         return TRUE if not parts else parts[0] if len(parts) == 1 else And(tuple(parts))
-    parts = [part for part in parts if part != FALSE]
+    parts = [part for part in parts if part is not FALSE]
     return FALSE if not parts else parts[0] if len(parts) == 1 else Or(tuple(parts))

@@ -138,7 +138,7 @@ class Scope:
         via: The type and field whose to-one relation leads here, or None: ``id`` is that field, seen from here.
     """
 
-    __slots__ = ("entries", "hops", "names", "type_name", "used", "via")
+    __slots__ = ("entries", "hops", "names", "splits", "type_name", "used", "via")
 
     def __init__(
         self, names: Names, type_name: str, hops: tuple[str, ...], used: int, via: tuple[str, str] | None
@@ -149,6 +149,8 @@ class Scope:
         self.used = used
         self.via = via
         self.entries: dict[str, Entry] = {}
+        # Parameters of query strings seen so far, as field expression and operator.
+        self.splits: dict[str, tuple[str, str]] = {}
 
     def find(self, key: str) -> Entry:
         """What a key means here.

@@ -261,9 +261,9 @@ class Walk:
         """Whether a related row fulfils a filter (`inside`: fails it)."""
         self._count_leaf(place)
         condition = self.filter(entry.inner, raw, place, inside, depth)
-        if condition == FALSE:
+        if condition is FALSE:
             return TRUE if negated else FALSE
-        return Exists(entry.hops, entry.relation.name, None if condition == TRUE else condition, negated)
+        return Exists(entry.hops, entry.relation.name, None if condition is TRUE else condition, negated)
 
     def _count(self, entry: RelationEntry, raw: object, place: Place, negated: bool, depth: int) -> Condition:
         asked: dict[str, object] = raw if type(raw) is dict else {"eq": raw}
@@ -294,7 +294,7 @@ class Walk:
                 Count(
                     entry.hops,
                     entry.relation.name,
-                    None if condition == TRUE else condition,
+                    None if condition is TRUE else condition,
                     operator,
                     len(numbers),
                     negated != flip,
