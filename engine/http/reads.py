@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import ErrorItem, ValidationFailed
+from engine.execute.explain import explain_page
 from engine.execute.read import Found, read_one, read_page
 from engine.http.call import MAX_SEARCH_BODY_BYTES
 from engine.http.dispatch import Asked
@@ -105,6 +106,8 @@ async def _reply_page(asked: Asked, search: SearchBody) -> Reply:
     asked.request.mark("plan")
     page = await read_page(asked.runtime, plan, context)
     asked.request.mark("sql")
+    if search.explain:
+        page.meta["explain"] = await explain_page(asked.runtime, plan, search, context)
     body = encode_json({"data": page.data, "meta": page.meta})
     asked.request.mark("render")
     return Reply(200, body, PRIVATE_HEADERS)

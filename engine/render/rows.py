@@ -18,12 +18,13 @@ from engine.plan.shape import Dialect, Selection
 from engine.plugins.overrides import Overrides
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Registry
-from engine.sql.read import LEADING_COLUMNS, SelectedColumn, selection_columns, source_fields
+from engine.sql.read import LEADING_COLUMNS, selection_columns, source_fields
 
 JSON_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 Row = Sequence[Any]
 JsonObject = dict[str, Any]
+Places = dict[str, tuple[int, Callable[[Any, Field], object], Field]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,19 @@ class _Source:
         convert = KINDS[field.kind].render[self.dialect](field)
         if convert is None:
             return place
+        if convert is bool and not field.nullable and not hops:
+            return f"{place} == 1"
         name = self._name(convert)
         return f"None if {place} is None else {name}({place})"
 
     def _computed_text(self, selection: Selection, field: Field, hops: tuple[str, ...]) -> str:
         function = self.overrides[selection.type].computed[field.name]
         resource = self.registry.types[selection.type]
-        view = ", ".join(f"{source.name!r}: {self._canonical_text(source, hops)}" for source in source_fields(resource))
-        return f"{self._name(function)}({self._name(RowView)}({{{view}}}))"
-
-    def _canonical_text(self, field: Field, hops: tuple[str, ...]) -> str:
-        return self._field_text(Selection("", ()), field, hops)
+        places: Places = {
+            source.name: (self.places[hops, source.name], KINDS[source.kind].restore[self.dialect], source)
+            for source in source_fields(resource)
+        }
+        return f"{self._name(function)}({self._name(RowView)}(r, {self._name(places)}))"
 
     def _name(self, value: object) -> str:
         for name, known in self.names.items():
@@ -124,23 +127,23 @@ class _Source:
 
 
 class RowView:
-    """What a computed field sees of its row: the stored fields as attributes."""
+    """What a computed field sees of its row: the stored fields as attributes, canonical, made when asked for."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_places", "_row")
 
-    def __init__(self, values: JsonObject) -> None:
-        self._values = values
+    def __init__(self, row: Row, places: Places) -> None:
+        self._row = row
+        self._places = places
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self._values[name]
+            index, restore, field = self._places[name]
         except KeyError:
             raise AttributeError(name) from None
+        value = self._row[index]
+        return None if value is None else restore(value, field)
 
 
 def encode_json(value: object) -> bytes:
     """JSON bytes of what a writer answers, and of everything else that a reply holds."""
     return orjson.dumps(value, option=JSON_OPTIONS)
-
-
-__all__ = ["Row", "RowView", "SelectedColumn", "Writer", "encode_json", "make_writer"]
