@@ -23,7 +23,7 @@ from engine.auth.keys import ApiKeys
 from engine.auth.limits import FAILURES_PER_MINUTE, RateLimiter, network_of
 from engine.auth.people import People
 from engine.auth.tokens import Claims, TokenVerifier, make_verifier, refuse
-from engine.errors import BadRequest, ErrorItem, Forbidden, Unauthenticated
+from engine.errors import BadRequest, ErrorItem, Forbidden, StatementTimedOut, Unauthenticated, Unavailable
 from engine.io.storage import Database
 from engine.plan.read import not_found
 from engine.plan.rights import Rights, Verb
@@ -148,13 +148,17 @@ class Authenticator:
         # The time counts from before the look-ups: what they read may be as old as that.
         started = self._steady()
         expires_at: float | None
-        if authorization is not None:
-            principal, expires_at = await self._identify_token(authorization)
-        else:
-            verified = await self._keys.verify(api_key or b"")
-            principal, expires_at = verified.principal, verified.expires_at
-        if account is not None:
-            principal = await self._narrow(principal, account)
+        try:
+            if authorization is not None:
+                principal, expires_at = await self._identify_token(authorization)
+            else:
+                verified = await self._keys.verify(api_key or b"")
+                principal, expires_at = verified.principal, verified.expires_at
+            if account is not None:
+                principal = await self._narrow(principal, account)
+        except StatementTimedOut as fault:
+            # Who is asking cannot be said at the moment; that is no reason to call him unknown.
+            raise Unavailable from fault
         lives_s = self._cache_s if expires_at is None else min(self._cache_s, expires_at - self._now())
         self._remember(presented, principal, started + lives_s)
         return principal

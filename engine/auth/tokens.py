@@ -49,7 +49,8 @@ _SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
 
 def refuse() -> Unauthenticated:
     """The one 401: nothing tells a missing credential from a wrong, expired or revoked one."""
-    return Unauthenticated("Credentials are missing or do not hold.", headers=(("WWW-Authenticate", "Bearer"),))
+    detail = "Valid credentials are needed: send `Authorization: Bearer …` or `X-API-Key: …`."
+    return Unauthenticated(detail, headers=(("WWW-Authenticate", "Bearer"),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from engine.auth.keys import ApiKeys, create_key, list_keys, revoke_key
 from engine.auth.limits import RateLimiter
 from engine.auth.mint import MintRefused, mint_token
 from engine.auth.people import People
-from engine.auth.tokens import make_verifier
+from engine.auth.tokens import make_verifier, refuse
 from engine.errors import BadRequest, Forbidden, NotFound, Problem, RateLimited, Unauthenticated
 from engine.io.database import Database
 from engine.plan.rights import rights_of
@@ -140,7 +140,7 @@ async def assert_refused(
 ) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await gate.authenticate(authorization, key, account)
-    assert caught.value.detail == "Credentials are missing or do not hold."
+    assert caught.value.detail == refuse().detail
     assert caught.value.headers == (("WWW-Authenticate", "Bearer"),)
     assert gate.cached(authorization, key, account) is None
 

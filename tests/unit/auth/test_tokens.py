@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from engine.auth.tokens import MAX_TOKEN_BYTES, Claims, TokenVerifier, make_verifier, read_key_file
+from engine.auth.tokens import MAX_TOKEN_BYTES, Claims, TokenVerifier, make_verifier, read_key_file, refuse
 from engine.errors import Unauthenticated
 from engine.settings import Settings, SettingsError, load_settings
 
@@ -68,7 +68,7 @@ def public_verifier(path: Path, raw: bytes, **settings: Any) -> TokenVerifier:
 def assert_refused(check: TokenVerifier, token: bytes) -> None:
     with pytest.raises(Unauthenticated) as caught:
         check.verify(token)
-    assert caught.value.detail == "Credentials are missing or do not hold."
+    assert caught.value.detail == refuse().detail
     assert caught.value.headers == (("WWW-Authenticate", "Bearer"),)
     assert caught.value.errors == ()
 
