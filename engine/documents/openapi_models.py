@@ -1,0 +1,277 @@
+"""The models of each type in OpenAPI: what is read, sent, paged and searched, as a caller may.
+
+Their filters are `openapi_filters.py`'s, the operations that use them
+`openapi_paths.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.documents.fields import known_fields
+from engine.documents.forms import create_schema, is_demanded, read_schema, update_schema
+from engine.documents.links import model_name
+from engine.documents.openapi_filters import FilterModels, query_terms
+from engine.documents.openapi_shared import Json, json_content, model, reply
+from engine.language.query import LIST_PARAMETERS
+from engine.language.search import COUNT_MODES, DELETED_MODES, MAX_Q
+from engine.plan.fields import Gate
+from engine.plan.rights import Rights
+from engine.registry.resource import Field, Relation, Resource
+
+MAX_NAMES = 1_000
+
+
+class TypeModels:
+    """Makes the models, request bodies, replies and parameters of types.
+
+    Args:
+        gate: What the caller may use.
+        components: The document's components; they grow.
+    """
+
+    def __init__(self, gate: Gate, components: Json) -> None:
+        self._gate = gate
+        self._components = components
+        self._schemas: Json = components["schemas"]
+        self._filters = FilterModels(gate, self._schemas)
+
+    @property
+    def _rights(self) -> Rights:
+        return self._gate.rights
+
+    def add(self, resource: Resource) -> None:
+        """Add everything that the operations of a type refer to."""
+        name = self.name_of(resource)
+        rights = self._rights
+        known = known_fields(resource, rights)
+        self._schemas[name] = self._read_model(resource, known)
+        self._schemas[f"{name}Object"] = _enveloped(resource.title, model(name), model("ObjectMeta"))
+        self._add_object_replies(resource, name)
+        if rights.may(resource.name, "read"):
+            self._add_searching(resource, name)
+        if rights.may(resource.name, "create"):
+            self._schemas[f"{name}Create"] = self._create_model(resource, known)
+            self._add_body(f"{name}Create")
+        if rights.may(resource.name, "update"):
+            changed = [field for field in known if field.name in rights.updateable(resource.name)]
+            self._schemas[f"{name}Update"] = update_schema(resource, changed)
+            self._schemas[f"{name}Replace"] = _replace_model(resource, changed)
+            self._add_body(f"{name}Update")
+            self._add_body(f"{name}Replace")
+
+    def name_of(self, resource: Resource) -> str:
+        """The name of a type's model."""
+        return model_name(self._gate.registry, resource.name)
+
+    # ------------------------------------------------------------ objects
+
+    def _read_model(self, resource: Resource, known: Iterable[Field]) -> Json:
+        """What is answered: any selection of the fields, with relations where they are expanded."""
+        readable = self._rights.readable(resource.name)
+        schema = read_schema(resource, [field for field in known if field.name in readable])
+        schema["required"] = ["id"]
+        properties: Json = schema["properties"]
+        properties.setdefault("id", {"type": "string", "title": "ID", "readOnly": True})
+        for relation in self._relations(resource):
+            target = model(model_name(self._gate.registry, relation.target))
+            if relation.kind == "one":
+                properties.setdefault(relation.name, {"anyOf": [target, {"type": "null"}], "readOnly": True})
+            else:
+                page = model(f"{model_name(self._gate.registry, relation.target)}Page")
+                properties.setdefault(relation.name, {**page, "readOnly": True})
+        if resource.description:
+            schema["description"] = resource.description
+        return schema
+
+    def _create_model(self, resource: Resource, known: Iterable[Field]) -> Json:
+        """What a create takes; children may come along under their segment."""
+        createable = self._rights.createable(resource.name)
+        schema = create_schema(resource, [field for field in known if field.name in createable])
+        for child in resource.children:
+            if self._rights.may(child.type, "create") and child.segment not in schema["properties"]:
+                created = model(f"{model_name(self._gate.registry, child.type)}Create")
+                schema["properties"][child.segment] = {
+                    "type": "array",
+                    "title": self._gate.registry.types[child.type].plural,
+                    "items": created,
+                    "writeOnly": True,
+                }
+        return schema
+
+    def _relations(self, resource: Resource) -> list[Relation]:
+        """The relations that the caller may expand."""
+        found = [resource.relations[name] for name in self._gate.relation_names(resource.name)]
+        return [relation for relation in found if self._rights.may(relation.target, "read")]
+
+    def _add_object_replies(self, resource: Resource, name: str) -> None:
+        replies: Json = self._components["responses"]
+        one = model(f"{name}Object")
+        replies[f"{name}Object"] = reply("The object.", one, ["ETag"])
+        replies[f"{name}Written"] = reply("The object as it is now.", one, ["WrittenETag", "PreferenceApplied"])
+        created = reply("The new object.", None, ["ETag", "Location", "PreferenceApplied"])
+        created["content"] = json_content(one)
+        created["links"] = self._links(resource)
+        replies[f"{name}Created"] = created
+
+    def _links(self, resource: Resource) -> Json:
+        """What can be done with what was just created; stateful tests follow these."""
+        links: Json = {}
+        for verb, right in (("get", "read"), ("update", "update"), ("replace", "update"), ("delete", "delete")):
+            if verb == "get" and not self._rights.may(resource.name, "read"):
+                continue
+            if verb == "get" or self._rights.may(resource.name, right):  # type: ignore[arg-type]
+                links[verb] = {
+                    "operationId": f"{resource.name}_{verb}",
+                    "parameters": {"id": "$response.body#/data/id"},
+                }
+        for child in resource.children:
+            # The new object as the parent of a list one level down.
+            if self._rights.may(child.type, "read") and self._rights.may(resource.name, "read"):
+                links[f"list_{child.segment}"] = {
+                    "operationId": f"{child.type}_list_in_{resource.name}",
+                    "parameters": {child.field: "$response.body#/data/id"},
+                }
+        return links
+
+    def _add_body(self, name: str) -> None:
+        self._components["requestBodies"][name] = {
+            # An empty body is an empty object, which is enough where nothing is demanded.
+            "required": bool(self._schemas[name].get("required") or self._schemas[name].get("minProperties")),
+            "content": json_content(model(name)),
+        }
+
+    # ------------------------------------------------------------ searching
+
+    def _add_searching(self, resource: Resource, name: str) -> None:
+        self._filters.type_filter(resource)
+        page = {"type": "array", "items": model(name)}
+        self._schemas[f"{name}Page"] = _enveloped(resource.plural, page, model("PageMeta"))
+        self._components["responses"][f"{name}Page"] = reply("A page.", model(f"{name}Page"))
+        self._schemas[f"{name}Expand"] = self._expand_model(resource)
+        self._schemas[f"{name}Search"] = self._search_model(resource, name)
+        self._components["requestBodies"][f"{name}Search"] = {
+            "required": False,
+            "content": {
+                "application/json": {
+                    "schema": model(f"{name}Search"),
+                    "examples": {"page": {"value": {"filter": {}, "limit": 20, "count": "exact"}}},
+                }
+            },
+        }
+        self._add_query(resource, name)
+
+    def _search_model(self, resource: Resource, name: str) -> Json:
+        return {
+            "title": f"Search of {resource.plural.lower()}",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "filter": model(f"{name}Filter"),
+                "q": {"type": "string", "maxLength": MAX_Q},
+                "fields": {"type": "array", "items": self._field_name(resource), "maxItems": MAX_NAMES},
+                "expand": model(f"{name}Expand"),
+                "sort": {"type": "array", "items": self._sort_key(resource), "maxItems": MAX_NAMES},
+                "limit": {"type": "integer", "minimum": 0},
+                "offset": {"type": "integer", "minimum": 0, "maximum": self._gate.registry.limits.offset},
+                "cursor": {"type": "string"},
+                "count": {"type": "string", "enum": list(COUNT_MODES)},
+                "deleted": {"type": "string", "enum": list(self._deleted_modes(resource))},
+                "timezone": {"type": "string", "examples": ["Europe/Berlin"]},
+                "explain": {"type": "boolean"},
+            },
+            "not": {"required": ["offset", "cursor"]},
+        }
+
+    def _deleted_modes(self, resource: Resource) -> tuple[str, ...]:
+        return DELETED_MODES if self._rights.may(resource.name, "delete") else DELETED_MODES[:1]
+
+    def _expand_model(self, resource: Resource) -> Json:
+        relations = self._relations(resource)
+        if not relations:
+            return {"title": "No relation can be expanded", "type": "array", "maxItems": 0}
+        registry = self._gate.registry
+        properties: Json = {}
+        for relation in relations:
+            target = registry.types[relation.target]
+            inner: Json = {
+                "fields": {"type": "array", "items": self._field_name(target), "maxItems": MAX_NAMES},
+                "expand": model(f"{self.name_of(target)}Expand"),
+            }
+            if relation.kind == "many":
+                inner["filter"] = model(f"{self.name_of(target)}Filter")
+                inner["sort"] = {"type": "array", "items": self._sort_key(target), "maxItems": MAX_NAMES}
+                inner["limit"] = {"type": "integer", "minimum": 0}
+            properties[relation.name] = {"type": "object", "additionalProperties": False, "properties": inner}
+        names = {"type": "array", "items": {"type": "string", "pattern": f"^({_any(r.name for r in relations)})$"}}
+        return {
+            "title": f"Relations of {resource.plural.lower()}",
+            "anyOf": [names, {"type": "object", "additionalProperties": False, "properties": properties}],
+        }
+
+    def _field_name(self, resource: Resource) -> Json:
+        return {"type": "string", "pattern": f"^{self._field_pattern(resource)}$"}
+
+    def _field_pattern(self, resource: Resource) -> str:
+        return rf"(\*|-?({_any(self._gate.usable(resource.name, 'read'))}))"
+
+    def _sort_key(self, resource: Resource) -> Json:
+        return {"type": "string", "pattern": f"^{self._sort_pattern(resource)}$"}
+
+    def _sort_pattern(self, resource: Resource) -> str:
+        names = self._gate.usable(resource.name, "sort") or ["id_is_not_sortable"]
+        return f"-?({_any(names)})(:nulls_(first|last))?"
+
+    def _add_query(self, resource: Resource, name: str) -> None:
+        """The parameters of a list that are the type's own, and the list of all of them."""
+        filterable = [resource.fields[one] for one in self._gate.usable(resource.name, "filter")]
+        terms = query_terms(resource, filterable, self._filters, LIST_PARAMETERS)
+        self._schemas[f"{name}Terms"] = terms
+        parameters: Json = self._components["parameters"]
+        parameters[f"{name}Terms"] = {
+            "name": "where",
+            "in": "query",
+            "style": "form",
+            "explode": True,
+            "description": "Each property is a parameter of its own: `field=value` or `field.operator=value`.",
+            "schema": model(f"{name}Terms"),
+        }
+        parameters[f"{name}Filter"] = {
+            "name": "filter",
+            "in": "query",
+            "description": "A filter as JSON.",
+            "content": json_content(model(f"{name}Filter")),
+        }
+        relations = [relation.name for relation in self._relations(resource)]
+        lists = [
+            ("Fields", self._field_pattern(resource), "Fields to answer, with commas between; `-name` leaves one out."),
+            ("Sort", self._sort_pattern(resource), "Sort keys, with commas between; `-` before one reverses it."),
+        ]
+        if relations:
+            lists.append(("Expand", f"({_any(relations)})", "Relations to answer along, with commas between."))
+        for suffix, pattern, said in lists:
+            parameters[f"{name}{suffix}"] = {
+                "name": suffix.lower(),
+                "in": "query",
+                "description": said,
+                "schema": {"type": "string", "pattern": f"^{pattern}(,{pattern}){{0,20}}$"},
+            }
+
+
+def _replace_model(resource: Resource, fields: list[Field]) -> Json:
+    """What a PUT takes: as an update, but all that a create demands."""
+    schema: Json = update_schema(resource, fields)
+    del schema["minProperties"]
+    required = [field.name for field in fields if is_demanded(field)]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _enveloped(title: str, data: Json, meta: Json) -> Json:
+    return {"title": title, "type": "object", "required": ["data", "meta"], "properties": {"data": data, "meta": meta}}
+
+
+def _any(names: Iterable[Any]) -> str:
+    return "|".join(names)
