@@ -6,8 +6,8 @@ Which connection is used by whom is decided in `mariadb_pool.py`.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from asyncmy.constants import CLIENT
 from asyncmy.errors import MySQLError
 
 from engine.errors import Unavailable
-from engine.io.mariadb_faults import errno_of
+from engine.io.mariadb_faults import errno_of, is_usable_after
 from engine.io.mariadb_values import DECODERS, interpolate, show_times, times_of, to_native
 from engine.io.storage import Row
 from engine.observe import DatabaseUnreachable, observe
@@ -28,7 +28,6 @@ MAX_PREPARED = 200
 MAX_PREPARED_TEXT = 20_000
 MAX_SEEN = 4_000
 SILENCE_S = 2
-NOT_PREPARABLE = frozenset({1295, 1461})
 
 SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 COLLATION = "utf8mb4_nopad_bin"
@@ -98,20 +97,20 @@ class Link:
     """An open connection.
 
     Attributes:
-        opened_at: On the monotonic clock, seconds.
+        expires_at: When it is to be replaced, on the monotonic clock, seconds; set by the pool.
         busy_since: When the running statement began, on the same clock, or 0.0.
         is_used: Whether it has served before: only then may it have gone stale unseen.
         is_given_up: Whether we closed it ourselves, because the server was silent.
     """
 
-    __slots__ = ("_prepared", "_raw", "_seen", "_target", "busy_since", "is_given_up", "is_used", "opened_at")
+    __slots__ = ("_prepared", "_raw", "_seen", "_target", "busy_since", "expires_at", "is_given_up", "is_used")
 
-    def __init__(self, raw: Any, target: Target, seen: dict[str, None], opened_at: float) -> None:
+    def __init__(self, raw: Any, target: Target, seen: dict[str, bool]) -> None:
         self._raw = raw
         self._target = target
         self._seen = seen
         self._prepared: OrderedDict[str, _Prepared] = OrderedDict()
-        self.opened_at = opened_at
+        self.expires_at = math.inf
         self.busy_since = 0.0
         self.is_used = False
         self.is_given_up = False
@@ -141,7 +140,7 @@ class Link:
             prepared = await self._prepare(sql)
             if prepared is None:
                 return await self.send_text(interpolate(sql, binds, self._raw.literal))
-        else:
+        elif len(self._prepared) > MAX_PREPARED // 2:
             self._prepared.move_to_end(sql)
         result = await prepared.statement.execute(binds)
         rows: tuple[Row, ...] | None = result.rows
@@ -188,17 +187,21 @@ class Link:
     async def _prepare(self, sql: str) -> _Prepared | None:
         if not self._target.prepares or len(sql) > MAX_PREPARED_TEXT:
             return None
-        if sql not in self._seen:
+        is_preparable = self._seen.get(sql)
+        if is_preparable is None:
             if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
-            self._seen[sql] = None
+            self._seen[sql] = True
+        if not is_preparable:
             return None
         try:
             prepared = _Prepared(await self._raw.prepare(to_native(sql)))
         except MySQLError as fault:
-            if errno_of(fault) in NOT_PREPARABLE:
-                return None
-            raise
+            if not is_usable_after(fault):
+                raise
+            # Not every statement takes placeholders (SHOW … LIKE ?); one that is wrong says so as text.
+            self._seen[sql] = False
+            return None
         self._prepared[sql] = prepared
         if len(self._prepared) > MAX_PREPARED:
             _, oldest = self._prepared.popitem(last=False)
@@ -206,7 +209,7 @@ class Link:
         return prepared
 
 
-async def open_link(target: Target, seen: dict[str, None]) -> Link:
+async def open_link(target: Target, seen: dict[str, bool]) -> Link:
     """Open a connection, set its session and read the settings back.
 
     Raises:
@@ -233,7 +236,7 @@ async def open_link(target: Target, seen: dict[str, None]) -> Link:
         async with asyncio.timeout(target.connect_timeout_s):
             await raw.connect()
             _bound_silence(raw)
-            link = Link(raw, target, seen, time.monotonic())
+            link = Link(raw, target, seen)
             await _set_session(link, target)
     except (MySQLError, OSError, TimeoutError) as fault:
         raw.close()

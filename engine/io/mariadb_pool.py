@@ -43,7 +43,7 @@ class Pool:
         self._links: set[Link] = set()
         self._opening = 0
         self._waiters: deque[asyncio.Future[Link | None]] = deque()
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str, bool] = {}
         self._doomed: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
@@ -85,8 +85,7 @@ class Pool:
         """Take a connection back that may be used again."""
         link.busy_since = 0.0
         link.is_used = True
-        age_s = time.monotonic() - link.opened_at
-        if self._is_closed or age_s > self._recycle_s * random.uniform(0.9, 1.1) or not link.is_alive:
+        if time.monotonic() > link.expires_at or self._is_closed or not link.is_alive:
             self._forget(link)
             self._spawn(link.close())
             return
@@ -136,6 +135,8 @@ class Pool:
         except TimeoutError as fault:
             raise Unavailable() from fault
         else:
+            # Not all at the same time.
+            link.expires_at = time.monotonic() + self._recycle_s * random.uniform(0.9, 1.1)
             self._links.add(link)
             return link
         finally:

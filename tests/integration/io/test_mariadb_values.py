@@ -180,3 +180,47 @@ async def test_binary_values_of_all_kinds_are_escaped(database: Database) -> Non
         tail = f" AND id < {number + 2}" if number % 2 else ""
         await database.execute(f"UPDATE thing SET raw = %s WHERE id = 1{tail}", (value,))
         assert list(await database.fetch("SELECT raw FROM thing WHERE raw = %s", (value,))) == [(value,)]
+
+
+async def test_a_statement_that_cannot_be_prepared_runs_as_text(database: Database) -> None:
+    for _ in range(4):
+        assert len(await database.fetch("SHOW STATUS LIKE %s", ("Threads_connected",))) == 1
+
+
+LATER_SHAPES: list[tuple[str, tuple[object, ...]]] = [
+    ("EXPLAIN SELECT id FROM thing WHERE name = %s", ("x",)),
+    ("SELECT %s AS a, %s AS b, %s", ("a", 1, None)),
+    ("SELECT id FROM thing WHERE id IN (%s, %s, %s) ORDER BY id LIMIT %s OFFSET %s", (1, 2, 2, 5, 1)),
+    (
+        "(SELECT id, name FROM thing WHERE big = %s ORDER BY id DESC LIMIT %s)"
+        " UNION ALL (SELECT id, name FROM thing WHERE big = %s ORDER BY id LIMIT %s)",
+        (1, 2, None, 2),
+    ),
+    (
+        "SELECT COUNT(*) FROM thing a WHERE EXISTS (SELECT 1 FROM thing b WHERE b.big = a.big AND b.name = %s)"
+        " AND (SELECT COUNT(*) FROM thing c WHERE c.id = a.id) >= %s",
+        ("n1", 1),
+    ),
+    (
+        "SELECT made >= %s, made + INTERVAL %s DAY, DATE(made) = %s FROM thing ORDER BY id",
+        ("2026-01-02", 3, "2026-01-01"),
+    ),
+    ("SELECT JSON_EXTRACT(document, %s), JSON_VALUE(document, %s) FROM thing ORDER BY id", ("$.a", "$.a")),
+    ("SELECT amount = %s, amount > %s, CAST(%s AS DECIMAL(20,4)) FROM thing ORDER BY id", ("1.5", "1.49999", "2.5")),
+    ("SELECT name LIKE %s ESCAPE '!', name REGEXP %s FROM thing ORDER BY id", ("%n!_%", "^n")),
+    ("SET STATEMENT max_statement_time=1 FOR SELECT COUNT(*) FROM thing WHERE name <> %s", ("x",)),
+]
+
+
+@pytest.mark.parametrize(("sql", "binds"), LATER_SHAPES, ids=[sql[:30] for sql, _ in LATER_SHAPES])
+async def test_the_second_and_third_run_yield_what_the_first_did(
+    database: Database, sql: str, binds: tuple[object, ...]
+) -> None:
+    insert = "INSERT INTO thing (name, big, made, document, amount) VALUES (%s, %s, %s, %s, %s)"
+    for number in range(1, 4):
+        made = f"2026-01-0{number} 10:00:00"
+        await database.execute(insert, (f"n{number}", number % 2, made, f'{{"a": {number}}}', f"{number}.5"))
+    first = list(await database.fetch(sql, binds))
+    for _ in range(3):
+        assert list(await database.fetch(sql, binds)) == first
+    assert first
