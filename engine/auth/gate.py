@@ -227,7 +227,7 @@ def make_authenticator(settings: Settings, registry: Registry, database: Databas
         make_verifier(settings),
         ApiKeys(database, account),
         cache_s=settings.token_cache_s,
-        failures=RateLimiter(FAILURES_PER_MINUTE),
+        failures=RateLimiter(FAILURES_PER_MINUTE) if settings.rate_limit_per_minute else None,
     )
 
 

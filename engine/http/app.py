@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.auth.gate import Authenticator
 from engine.auth.limits import RateLimiter, caller_of
-from engine.errors import Internal, Problem, Unauthenticated
+from engine.auth.tokens import refuse
+from engine.errors import Internal, Problem
 from engine.execute.runtime import Runtime
 from engine.http.call import ClientGone, Request, make_request, split_path
 from engine.http.cors import Cors
@@ -38,6 +39,7 @@ from engine.plan.rights import Rights, rights_of
 from engine.principal import ANONYMOUS, Principal
 from engine.render.problem import PROBLEM_TYPE, render_problem
 
+_OPEN = ("/health/", "/docs")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 
 
@@ -162,18 +164,18 @@ class Application:
         try:
             target = self.serving.router.find(request.path)
         except Problem as problem:
-            raise unauthenticated() from problem
+            raise refuse() from problem
         if not rights.sees(target.resource.name) or request.method not in ("GET", "POST", "OPTIONS"):
-            raise unauthenticated()
+            raise refuse()
         if request.method == "POST" and target.word != "search":
-            raise unauthenticated()
+            raise refuse()
         return target
 
     async def _dispatch_root(
         self, request: Request, parts: Sequence[str], principal: Principal, rights: Rights
     ) -> Reply:
         if principal is ANONYMOUS and not rights.visible_types():
-            raise unauthenticated()
+            raise refuse()
         endpoints = self.serving.root_words[parts[0]] if parts else self.serving.root
         request.route = f"{PREFIX}/{parts[0] if parts else ''}"
         if request.method == "OPTIONS":
@@ -203,7 +205,8 @@ class Application:
             await send(message)
 
         try:
-            scope["aether.principal"] = await self._authenticate(request, common)
+            if not request.path.startswith(_OPEN):
+                scope["aether.principal"] = await self._authenticate(request, common)
         except Problem as problem:
             reply = problem_reply(problem, request)
             await send_reply(reply, send, common, is_head=scope["method"] == "HEAD")
@@ -232,14 +235,6 @@ def failure_reply(error: Exception, request: Request) -> Reply:
     observe(RequestFailed(request.request_id, request.route, error))
     return problem_reply(
         Internal("Something went wrong on our side. It has been logged under the request id."), request
-    )
-
-
-def unauthenticated() -> Unauthenticated:
-    """The one 401."""
-    return Unauthenticated(
-        "Valid credentials are needed: send `Authorization: Bearer …` or `X-API-Key: …`.",
-        headers=(("WWW-Authenticate", "Bearer"),),
     )
 
 

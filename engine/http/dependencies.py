@@ -15,10 +15,10 @@ from fastapi import Depends
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from engine.auth.tokens import refuse
 from engine.errors import Forbidden
 from engine.execute.read import Page, read_one, read_page
 from engine.execute.runtime import Runtime
-from engine.http.app import unauthenticated
 from engine.http.call import Request
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import PRIVATE_HEADERS, Reply
@@ -55,7 +55,7 @@ class CallerContext:
             Forbidden: The caller lacks the scope.
         """
         if self.principal is ANONYMOUS:
-            raise unauthenticated()
+            raise refuse()
         if not self.rights.has_scope(scope):
             raise Forbidden(f"This needs the scope {scope}.")
 

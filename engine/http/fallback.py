@@ -13,8 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from engine.auth.tokens import refuse
 from engine.errors import BadRequest, ErrorItem, MethodNotAllowed, Problem, UnsupportedMediaType, ValidationFailed
-from engine.http.app import failure_reply, problem_reply, unauthenticated
+from engine.http.app import failure_reply, problem_reply
 from engine.http.call import Request
 from engine.http.reply import Reply
 from engine.plan.read import not_found
@@ -87,7 +88,7 @@ async def _handle_http(request: HttpRequest, error: Exception) -> Response:
     read = request_of(request)
     is_ours = read.path == "/v3" or read.path.startswith("/v3/")
     if is_ours and request.scope["aether.principal"] is ANONYMOUS and error.status_code in (404, 405):
-        return as_response(problem_reply(unauthenticated(), read))
+        return as_response(problem_reply(refuse(), read))
     problem: Problem
     if error.status_code == 405:
         allow = (error.headers or {}).get("Allow", "")

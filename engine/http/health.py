@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from engine.auth.tokens import refuse
 from engine.errors import Forbidden, Problem
-from engine.http.app import unauthenticated
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import Reply
 from engine.plan.rights import rights_of
@@ -67,7 +67,7 @@ def health_router(
         principal = request.scope["aether.principal"]
         if not rights_of(registry(), principal).has_scope("meta:metrics") and not _is_loopback(read.client):
             if principal is ANONYMOUS:
-                raise unauthenticated()
+                raise refuse()
             raise Forbidden("Metrics need the scope meta:metrics.")
         return as_response(Reply(200, metrics(), NO_STORE, CONTENT_TYPE_LATEST.encode("ascii")))
 

@@ -173,7 +173,7 @@ class Gate:
     def _may_follow(self, resource: Resource, relation: Relation) -> bool:
         if self.rights.is_full:
             return True
-        if not self.rights.sees(relation.target):
+        if not self.rights.may(relation.target, "read"):
             return False
         if relation.kind == "one":
             return relation.field in self.rights.readable(resource.name)

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
+from engine.plan.columns import LEADING_COLUMNS, selection_columns, source_fields
 from engine.plan.shape import Dialect, Selection
 from engine.plugins.overrides import Overrides
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Registry
-from engine.sql.read import LEADING_COLUMNS, selection_columns, source_fields
 
 JSON_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 

@@ -7,9 +7,10 @@ and whoever uses the answer has to compare. Soft-deleted rows are not found.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, null, select
+from sqlalchemy import ColumnElement, bindparam, null, select
 
 from engine.plan.shape import Dialect
 from engine.registry.resource import Registry
@@ -27,11 +28,11 @@ def make_lookup(registry: Registry, tables: Tables, dialect: Dialect) -> Callabl
         dialect: For which database.
     """
 
-    @lru_cache(maxsize=None)
+    @cache
     def look_up(type_name: str) -> tuple[str, int]:
         resource = registry.types[type_name]
         table = tables[type_name]
-        account = null()
+        account: ColumnElement[Any] = null()
         if resource.account.kind == "self":
             account = table.c[resource.key]
         elif resource.account.column is not None:

@@ -1,7 +1,7 @@
 """Read shapes as statements: one function, memoised by shape, pure.
 
 What a row of the answer holds, in this order: the row id, the version (NULL
-where the type has none), the selection's columns as `selection_columns` lists
+where the type has none), the selection's columns as `plan/columns.py` lists
 them, then the values of the order's keys. Where tables and conditions come from
 is `sql/relations.py`'s business.
 
@@ -12,8 +12,6 @@ row of an arm, ``chain0`` … the public ids of a nested path (nearest first), `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal_column, null, select
@@ -22,35 +20,14 @@ from sqlalchemy.sql.selectable import FromClause
 
 from engine.errors import NotFound
 from engine.operators import Subject, build_leaf
+from engine.plan.columns import selection_columns
 from engine.plan.shape import Const, Dialect, Link, Order, Path, ReadShape, Selection
-from engine.registry.resource import Field, Registry, Resource
+from engine.registry.resource import Resource
 from engine.sql.keyset import after_position, order_by, order_keys
 from engine.sql.relations import Names, Scope, Setting, guard_clauses
 from engine.sql.statement import Statement, compile_statement
 
 COUNT_CAP = 10_000
-LEADING_COLUMNS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class SelectedColumn:
-    """One column of a selection.
-
-    Attributes:
-        hops: To-one relations from the root.
-        field: The field, or None for the row id of the row at the end of the hops.
-    """
-
-    hops: tuple[str, ...]
-    field: Field | None
-
-
-def selection_columns(registry: Registry, selection: Selection) -> Iterator[SelectedColumn]:
-    """List a selection's columns in the order in which statements and row writers take them.
-
-    Computed fields take none. Where `with_source` is set, all stored fields follow the selected ones.
-    """
-    yield from _selection_columns(registry, selection, ())
 
 
 def build_read(shape: ReadShape, setting: Setting) -> Statement:
@@ -160,29 +137,6 @@ def join_chain(scope: Scope, chain: tuple[Link, ...], first: int = 0) -> list[Co
 
 
 # ---------------------------------------------------------------- private
-
-
-def _selection_columns(registry: Registry, selection: Selection, hops: tuple[str, ...]) -> Iterator[SelectedColumn]:
-    resource = registry.types[selection.type]
-    for name in selection.fields:
-        if not resource.fields[name].computed:
-            yield SelectedColumn(hops, resource.fields[name])
-    if selection.with_source:
-        for field in source_fields(resource):
-            yield SelectedColumn(hops, field)
-    if selection.many and hops:
-        yield SelectedColumn(hops, None)
-    for name, inner in selection.ones:
-        yield from _selection_columns(registry, inner, (*hops, name))
-
-
-def source_fields(resource: Resource) -> list[Field]:
-    """The fields that computed fields are computed from: all that are stored and no secret."""
-    return [
-        field
-        for field in resource.fields.values()
-        if field.column is not None and field.role == "plain" and not (field.computed or field.secret)
-    ]
 
 
 def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool) -> Select[Any]:

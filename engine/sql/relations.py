@@ -91,7 +91,7 @@ class Scope:
         self.names = names
         self.resource = setting.registry.types[type_name]
         self.with_rule = with_rule
-        self.root = setting.tables[type_name].alias(names.next_alias())
+        self.root: FromClause = setting.tables[type_name].alias(names.next_alias())
         self.source: FromClause = self.root
         self._joined: dict[tuple[tuple[str, ...], bool], FromClause] = {}
         self.guard = guard_clauses(self, self.root, self.resource, deleted=deleted)
@@ -371,7 +371,7 @@ class RuleScope(Scope):
         self.names = RuleNames(outer.names, resource.name)
         self.resource = resource
         self.with_rule = False
-        self.root = table
+        self.root: FromClause = table
         self.source = table
         self._joined = {}
         self.guard = []
