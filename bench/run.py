@@ -84,9 +84,13 @@ def _measure(
             requests = make_requests(
                 workload, size, count=REQUESTS, seed=100 + turn, cursors=cursors.get(server.name, {})
             )
-            outcomes[server.name].append(
-                drive(server.port, requests, connections=connections, seconds=options.seconds, warm_up=WARM_UP_S)
-            )
+            try:
+                outcome = drive(
+                    server.port, requests, connections=connections, seconds=options.seconds, warm_up=WARM_UP_S
+                )
+            except RuntimeError as failure:
+                raise RuntimeError(f"{server.name} at {workload.name}: {failure}\n{server.log_tail}") from failure
+            outcomes[server.name].append(outcome)
     measures = []
     for server in able:
         requests = make_requests(workload, size, count=100, seed=7, cursors=cursors.get(server.name, {}))

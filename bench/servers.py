@@ -56,6 +56,11 @@ class Running:
         return sum(_resident_kib(pid) for pid in _tree(self.process.pid)) / 1024
 
     @property
+    def log_tail(self) -> str:
+        """The end of what it has logged."""
+        return _tail(self.name)
+
+    @property
     def cpu_s(self) -> float:
         """Processor time that the process and its children have used, in seconds."""
         return sum(_cpu_ticks(pid) for pid in _tree(self.process.pid)) / os.sysconf("SC_CLK_TCK")
@@ -108,11 +113,10 @@ def run_server(server: Server, database_url: str) -> Iterator[Running]:
         RuntimeError: It ended or did not answer in time; the end of its log is in the message.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
-    log = LOGS / f"{server.name}.log"
     port = _free_port()
     shared = {"AETHER_DATABASE_URL": database_url, "AETHER_JWT_SECRET": JWT_SECRET, "AETHER_PORT": str(port)}
     started = time.perf_counter()
-    with log.open("wb") as out:
+    with _log_of(server.name).open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, *server.command],
             cwd=ROOT,
@@ -122,7 +126,7 @@ def run_server(server: Server, database_url: str) -> Iterator[Running]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_ready(process, port, server.probe, log)
+        _wait_until_ready(process, port, server.probe, server.name)
         yield Running(server.name, port, process, time.perf_counter() - started)
     finally:
         process.terminate()
@@ -133,7 +137,7 @@ def run_server(server: Server, database_url: str) -> Iterator[Running]:
             process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, probe: str, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, probe: str, name: str) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -144,7 +148,15 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, probe: str, l
             return
         except (OSError, HTTPException):
             time.sleep(0.01)
-    raise RuntimeError(f"the server does not answer; {log} ends:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"{name} does not answer. {_tail(name)}")
+
+
+def _log_of(name: str) -> Path:
+    return LOGS / f"{name}.log"
+
+
+def _tail(name: str) -> str:
+    return f"{_log_of(name)} ends:\n{_log_of(name).read_text(errors='replace')[-2000:]}"
 
 
 def _plain_environment() -> dict[str, str]:
