@@ -10,7 +10,7 @@ from engine.operators.fragment import Subject
 from engine.operators.json import sqlite_normal_json
 from engine.operators.leaf import build_count, build_field_leaf, build_function, build_leaf
 from engine.operators.table import OPERATORS, Example, Operator
-from engine.operators.text import fold, sqlite_fold, sqlite_has_word, sqlite_is_like
+from engine.operators.text import PatternTooComplex, fold, sqlite_fold, sqlite_has_word, sqlite_is_like
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,6 @@ SQLITE_FUNCTIONS: dict[str, SqliteFunction] = {
 }
 
 __all__ = [
-    "OPERATORS", "SQLITE_FUNCTIONS", "Example", "Operator", "SqliteFunction", "Subject",
+    "OPERATORS", "SQLITE_FUNCTIONS", "Example", "Operator", "PatternTooComplex", "SqliteFunction", "Subject",
     "build_count", "build_field_leaf", "build_function", "build_leaf", "fold",
 ]  # fmt: skip

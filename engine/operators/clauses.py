@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from engine.operators import json as documents
 from engine.operators.fragment import Dialect, Subject, exact_of, folded_of, is_not_true, sql, unicode_of
-from engine.operators.text import escape_like, fold, like_pattern, word_regexp
+from engine.operators.text import check_pattern, escape_like, fold, like_pattern, word_regexp
 from engine.registry.resource import Field
 
 Expr = ColumnElement[Any]
@@ -180,6 +180,7 @@ def ends_operand(text: str, dialect: Dialect) -> str:
 
 def like_operand(text: str, dialect: Dialect) -> str:
     """The operand of `like`, its backslashes made ours."""
+    check_pattern(text)
     return like_pattern(text) if dialect == "mariadb" else text
 
 

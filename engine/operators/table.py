@@ -77,7 +77,7 @@ class Operator:
         operand: What it takes: a ``value`` of the field, a ``list`` or an ordered ``pair`` of them, a ``flag``
             (true/false), ``text`` whatever the field's own rules, ``words`` of a text, or ``json`` of its own form.
         build: The clause; None for an operator that is the negation of another.
-        prepare: Makes the driver's value of a ``text`` operand or of one word.
+        prepare: Makes the driver's value of a ``text`` operand or of one word; may raise `PatternTooComplex`.
         negates: The operator that this one is the negation of.
         takes_field: Whether the operand may be another field.
         example: For docs and tests.

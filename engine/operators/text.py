@@ -10,7 +10,9 @@ import re
 import unicodedata
 from functools import lru_cache
 
-LIKE_ESCAPE = "!"
+# Each `%` lets a database try every place of a text once more.
+MAX_WILDCARDS = 200
+_WILDCARDS = re.compile("%+")
 # What MariaDB's regular expressions (PCRE) call a letter, mark, digit or `_`; `split_words` says the same in Python.
 _WORD_CLASS = r"[\p{L}\p{M}\p{Nd}_]"
 
@@ -88,6 +90,20 @@ def read_pattern(pattern: str) -> tuple[str, ...]:
     if literal:
         tokens.append("=" + "".join(literal))
     return tuple(tokens)
+
+
+class PatternTooComplex(ValueError):
+    """A `like` operand with more wildcards than a database should be asked to try."""
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse a `like` operand with too many wildcards; a run of ``%`` is one.
+
+    Raises:
+        PatternTooComplex: There are more than `MAX_WILDCARDS`.
+    """
+    if pattern.count("%") > MAX_WILDCARDS and len(_WILDCARDS.findall(pattern)) > MAX_WILDCARDS:
+        raise PatternTooComplex(f"A pattern takes at most {MAX_WILDCARDS} runs of %.")
 
 
 def like_pattern(pattern: str) -> str:

@@ -15,7 +15,7 @@ from engine.errors import ErrorItem, QueryTooComplex, ValidationFailed
 from engine.language.condition import LOGICAL, QUANTIFIERS, normalise_word, positive_form
 from engine.language.json import escape_pointer
 from engine.language.search import suggest
-from engine.operators import OPERATORS, Operator
+from engine.operators import OPERATORS, Operator, PatternTooComplex
 from engine.plan.fields import FieldRefused
 from engine.plan.leaves import plan_leaf
 from engine.plan.operands import OperandRefused, TooManyValues, describe
@@ -189,6 +189,9 @@ class Walk:
         except OperandRefused as refused:
             del self.values[kept:]
             self.fault(place, refused.code, refused.detail, refused.suggestions)
+        except PatternTooComplex as refused:
+            del self.values[kept:]
+            self.fault(place, "too-complex", str(refused))
         except TooManyValues:
             raise self._too_complex(place, f"has more than {self.max_in} values in one list", "in_values") from None
         return TRUE
