@@ -28,7 +28,7 @@ from engine.io.storage import (
     Transaction,
     retry_contended,
 )
-from engine.observe import DatabaseUnreachable, SlowStatement, TransactionRetried, observe
+from engine.observe import SlowStatement, TransactionRetried, observe
 
 T = TypeVar("T")
 READS = ("SELECT", "(SELEC", "WITH ", "EXPLAI", "SHOW ")
@@ -154,7 +154,7 @@ class MariaDatabase:
             return
         self._pool.discard(link, kill=isinstance(fault, asyncio.CancelledError))
         if isinstance(fault, MySQLError):
-            observe(DatabaseUnreachable(str(translate(fault))))
+            self._pool.report(str(translate(fault)))
 
     def note(self, sql: str, duration_s: float, rows: int) -> None:
         """Tell whoever listens, and log what was slow."""

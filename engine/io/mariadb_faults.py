@@ -11,13 +11,14 @@ from asyncmy.errors import MySQLError, ProgrammingError
 
 from engine.errors import (
     ForeignKeyViolated,
+    QueryTooComplex,
     StatementTimedOut,
     StorageFault,
     Unavailable,
     UniqueViolated,
     ValueRefused,
 )
-from engine.io.storage import ConnectionBroken, Contended
+from engine.io.storage import TOO_COMPLEX, ConnectionBroken, Contended
 
 UNIQUE = frozenset({1022, 1062, 1169, 1586})
 FOREIGN_KEY_DELETE = frozenset({1217, 1451})
@@ -35,11 +36,21 @@ VALUE = frozenset(
         1366,  # not in the column's charset
         1367,
         1406,  # too long
+        1139,  # a regular expression that is none, or that goes too far
         1411,
         1441,  # a datetime function went out of range
         1690,  # an expression went out of range
         4025,  # a CHECK failed, such as json_valid
         4038,  # JSON nested too deeply
+    }
+)
+COMPLEX = frozenset(
+    {
+        1116,  # more than 61 tables
+        1119,
+        1390,  # more than 65,535 placeholders
+        1436,
+        1473,  # nested too deeply
     }
 )
 TIMED_OUT = frozenset({1317, 1969, 3024})
@@ -109,6 +120,8 @@ def translate(error: MySQLError) -> Exception:
     if number in VALUE:
         column = _first(_COLUMN, message) or _first(_CONSTRAINT, message)  # a CHECK is named `table.column`
         return ValueRefused(column.rpartition(".")[2] if column else None)
+    if number in COMPLEX:
+        return QueryTooComplex(TOO_COMPLEX)
     if number in TIMED_OUT:
         return StatementTimedOut(f"errno {number}")
     if number in CONTENDED:

@@ -18,11 +18,9 @@ from asyncmy.connection import Connection
 from asyncmy.constants import CLIENT
 from asyncmy.errors import MySQLError
 
-from engine.errors import Unavailable
 from engine.io.mariadb_faults import errno_of, is_usable_after
 from engine.io.mariadb_values import DECODERS, interpolate, show_times, times_of, to_native
 from engine.io.storage import Row
-from engine.observe import DatabaseUnreachable, observe
 
 MAX_PREPARED = 200
 MAX_PREPARED_TEXT = 20_000
@@ -31,6 +29,10 @@ SILENCE_S = 2
 
 SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 COLLATION = "utf8mb4_nopad_bin"
+
+
+class LinkRefused(Exception):
+    """No connection was to be had; the text says why, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,8 @@ async def open_link(target: Target, seen: dict[str, bool]) -> Link:
     """Open a connection, set its session and read the settings back.
 
     Raises:
-        Unavailable: The server cannot be reached in time, refuses us, or does not keep the session's settings
-            (a proxy between that swallows SET, say). The log says which.
+        LinkRefused: The server cannot be reached in time, refuses us, or does not keep the session's settings
+            (a proxy between that swallows SET, say).
     """
     connect: Callable[..., Any] = Connection  # its stub has no types
     raw = connect(
@@ -241,8 +243,7 @@ async def open_link(target: Target, seen: dict[str, bool]) -> Link:
     except (MySQLError, OSError, TimeoutError) as fault:
         raw.close()
         reason = f"errno {errno_of(fault)}" if isinstance(fault, MySQLError) else type(fault).__name__
-        observe(DatabaseUnreachable(f"{target.host}:{target.port}/{target.database}: {reason}"))
-        raise Unavailable() from fault
+        raise LinkRefused(f"{target.host}:{target.port}/{target.database}: {reason}") from fault
     except BaseException:
         raw.close()
         raise
@@ -263,8 +264,7 @@ async def _set_session(link: Link, target: Target) -> None:
             for name, found, wanted in zip(("collation", "charset", *session), kept, expected, strict=False)
             if found != wanted
         ]
-        observe(DatabaseUnreachable(f"the server does not keep the session's settings: {', '.join(wrong)}"))
-        raise Unavailable()
+        raise LinkRefused(f"the server does not keep the session's settings: {', '.join(wrong)}")
 
 
 def _bound_silence(raw: Any) -> None:

@@ -14,14 +14,15 @@ from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
 
-from engine.errors import StorageFault, Unavailable
-from engine.io.mariadb_link import SILENCE_S, Link, Target, open_link
-from engine.observe import PoolExhausted, observe
+from engine.errors import Unavailable
+from engine.io.mariadb_link import SILENCE_S, Link, LinkRefused, Target, open_link
+from engine.observe import DatabaseUnreachable, PoolExhausted, observe
 
 WATCH_S = 0.5
 PROBE_S = 0.8
 KILL_AFTER_S = 0.2
 GRACE_S = 2.0
+REPORT_EVERY_S = 1.0
 
 
 class Pool:
@@ -48,6 +49,7 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._reported_at = -REPORT_EVERY_S
         self._emptied = asyncio.Event()
 
     def take_idle(self) -> Link | None:
@@ -104,6 +106,13 @@ class Pool:
                 self._spawn(self._kill_doomed())
         self._drop(link)
 
+    def report(self, reason: str) -> None:
+        """Log that the server cannot be reached: at most once in a while, or a long outage would fill the disk."""
+        now = time.monotonic()
+        if now - self._reported_at > REPORT_EVERY_S:
+            self._reported_at = now
+            observe(DatabaseUnreachable(reason))
+
     async def close(self) -> None:
         """Wait for connections in use, for a while, then close them all."""
         self._is_closed = True
@@ -132,7 +141,8 @@ class Pool:
         try:
             async with asyncio.timeout_at(deadline):
                 link = await open_link(self._target, self._seen)
-        except TimeoutError as fault:
+        except (LinkRefused, TimeoutError) as fault:
+            self.report(str(fault) or "no connection in time")
             raise Unavailable() from fault
         else:
             # Not all at the same time.
@@ -200,7 +210,7 @@ class Pool:
         doomed, self._doomed = self._doomed, []
         try:
             link = await open_link(self._target, self._seen)
-        except Unavailable:
+        except LinkRefused:
             return
         for number in doomed:
             # It has mostly ended by itself by now; then the number is unknown, and that is fine.
@@ -223,6 +233,7 @@ class Pool:
             if await self._answers():
                 proven_at = time.monotonic()
                 continue
+            self.report("the server does not answer")
             for link in (*silent, *self._idle):
                 _give_up(link)
 
@@ -230,7 +241,7 @@ class Pool:
         try:
             async with asyncio.timeout(PROBE_S):
                 link = await open_link(self._target, self._seen)
-        except (TimeoutError, Unavailable, StorageFault):
+        except (TimeoutError, LinkRefused):
             return False
         await link.close()
         return True

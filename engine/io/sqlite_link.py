@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from engine.errors import (
     ForeignKeyViolated,
+    QueryTooComplex,
     StatementTimedOut,
     StorageFault,
     Unavailable,
     UniqueViolated,
     ValueRefused,
 )
-from engine.io.storage import Binds, Contended, Rows
+from engine.io.storage import TOO_COMPLEX, Binds, Contended, Rows
 from engine.operators import SQLITE_FUNCTIONS
 
 CACHED_STATEMENTS = 512
@@ -41,6 +42,10 @@ AWAY = frozenset(
     }
 )
 UNIQUE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
+_COMPLEX = re.compile(
+    "too complex|parser stack overflow|too many SQL variables|Expression tree is too large"
+    "|too many terms in compound|at most 64 tables|too many columns"
+)
 _AFTER_COLON = re.compile(r": (?:index ')?([^']+)")
 
 
@@ -149,6 +154,8 @@ def translate(fault: Exception, sql: str) -> Exception:
         return Contended(message)
     if primary in AWAY:
         return Unavailable()
+    if _COMPLEX.search(message):
+        return QueryTooComplex(TOO_COMPLEX)
     return StorageFault(message)
 
 

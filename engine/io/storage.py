@@ -21,6 +21,7 @@ Dialect = Literal["mariadb", "sqlite"]
 StatementListener = Callable[[str, float, int], None]
 """Told each statement's text, its duration in seconds and its number of rows."""
 
+TOO_COMPLEX = "The search has more parts than the database can take in one statement. Split it."
 RETRIES = 3
 FIRST_PAUSE_S = 0.01
 

@@ -146,7 +146,7 @@ def test_every_setting_has_a_meaning_and_says_what_is_expected() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
-        load().port = 1  # type: ignore[misc]
+        load().port = 1
 
 
 def test_lists_and_levels_are_read_from_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import ForeignKeyViolated, StorageFault, UniqueViolated, ValueRefused
+from engine.errors import ForeignKeyViolated, QueryTooComplex, StorageFault, UniqueViolated, ValueRefused
 from engine.io.database import Database, Transaction
 from tests.support.databases import opened, sql_for
 
@@ -193,6 +193,26 @@ async def test_percent_signs_and_question_marks_in_the_text_are_letters(database
     bare = "SELECT '100%%'" if database.dialect == "mariadb" else "SELECT '100%'"
     for _ in range(3):
         assert list(await database.fetch(bare)) == [("100%",)]
+
+
+JOINS = " ".join(f"JOIN parent p{number} ON p{number}.id = p.id" for number in range(70))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param(f"SELECT id FROM parent WHERE {'(' * 3000}id = 1{')' * 3000}", id="parentheses"),
+        pytest.param(f"SELECT p.id FROM parent p {JOINS} WHERE p.id = 1", id="tables"),
+    ],
+)
+async def test_what_the_database_cannot_take_is_too_complex_not_a_fault(database: Database, sql: str) -> None:
+    for _ in range(2):
+        try:
+            rows = await database.fetch(sql)
+        except QueryTooComplex:
+            continue
+        assert list(rows) == [(1,)]
+    assert await database.ping() >= 0
 
 
 TEXTS = st.text(

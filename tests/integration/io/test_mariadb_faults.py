@@ -277,10 +277,10 @@ async def test_a_warm_statement_is_one_question_to_the_server(mariadb_url: str) 
         for _ in range(4):
             await database.fetch(sql, ("5x",))
             await database.fetch(status)
-        before = dict(await database.fetch(status))
+        before: dict[str, str] = dict(await database.fetch(status))
         for _ in range(10):
             await database.fetch(sql, ("5x",))
-        after = dict(await database.fetch(status))
+        after: dict[str, str] = dict(await database.fetch(status))
         assert int(after["Questions"]) - int(before["Questions"]) == 11
         assert after["Com_stmt_prepare"] == before["Com_stmt_prepare"]
 
