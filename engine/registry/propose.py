@@ -11,17 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, relation_of, segment_of, snake_case
 from engine.registry.reflection import ReflectedColumn, ReflectedDatabase, ReflectedForeignKey, ReflectedTable
-from engine.registry.wording import free_name, singular, snake_case
+from engine.registry.wording import free_name, singular
 
 REASON = "introspected, decide"
 # Columns of the engine's own, by the names of `defaults`: they need no mention.
 OWN_COLUMNS = frozenset({"id_random", "row_version", "created_on", "updated_on"})
-RESERVED_TYPES = frozenset(
-    {"search", "schema", "options", "bulk", "upsert", "export", "restore", "move", "history", "batch", "meta"}
-    | {"action", "list"}
-)
-RESERVED_FIELDS = frozenset({"and", "or", "not", "any", "all", "none", "count", "null", "id"})
 TITLES = ("name", "title", "label", "subject", "display_name", "full_name", "code", "file_name", "email", "description")
 NAME_PAIRS = (("first_name", "last_name"), ("given_name", "family_name"))
 UNSEARCHABLE = frozenset({"json", "binary"})
@@ -83,25 +79,24 @@ def propose_registry(database: ReflectedDatabase) -> str:
 
 def _name_fields(proposal: _Proposal, proposals: Mapping[str, _Proposal], database: ReflectedDatabase) -> None:
     table = proposal.table
-    taken = set(RESERVED_FIELDS)
+    taken = RESERVED_FIELDS | {"id"}
     for column in table.columns.values():
         if column.name == table.integer_key or column.name in OWN_COLUMNS or column.kind is None:
             continue
         target = _target_of(table, column, proposals, database)
         if target is None:
             continue
-        base = snake_case(column.name).removesuffix("_id")
-        name = free_name(f"{base}_id", taken, "ref") if base != "unnamed" else "unnamed_id"
+        name = f"{free_name(relation_of(snake_case(column.name)), taken, 'ref')}_id"
         proposal.fields[column.name], proposal.refs[column.name] = name, target.name
         # A relation is called as its field without `_id`, so no other field may be.
-        taken |= {name, name.removesuffix("_id")}
+        taken |= {name, relation_of(name)}
     for column in table.columns.values():
         if column.name == table.integer_key or column.name in OWN_COLUMNS or column.kind is None:
             continue
         if column.name not in proposal.fields:
             name = free_name(snake_case(column.name), taken, "value")
             proposal.fields[column.name] = name
-            taken.add(name)
+            taken |= {name}
     proposal.fields = {column: proposal.fields[column] for column in table.columns if column in proposal.fields}
 
 
@@ -152,13 +147,13 @@ def _choose_segments(proposals: Mapping[str, _Proposal]) -> None:
     by_name = {one.name: one for one in proposals.values()}
     taken: dict[str, set[str]] = {
         one.name: set(RESERVED_TYPES | RESERVED_FIELDS | set(one.fields.values()))
-        | {one.fields[column].removesuffix("_id") for column in one.refs}
+        | {relation_of(one.fields[column]) for column in one.refs}
         for one in by_name.values()
     }
     for proposal in proposals.values():
         for column in proposal.parents:
             parent = proposal.refs[column]
-            short = proposal.name.removeprefix(f"{parent}_")
+            short = segment_of(proposal.name, parent)
             segment = short if short not in taken[parent] else free_name(proposal.name, taken[parent], "list")
             taken[parent].add(segment)
             if segment != short:

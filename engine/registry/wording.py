@@ -1,29 +1,17 @@
-"""Names for what is found in a database: snake_case, singular, and free of words that mean something already.
+"""Proposing names for what is found in a database: singular, short enough, and not taken.
 
-Used when a registry is proposed (`propose.py`). Names that people write are checked in `checks.py`.
+Used when a registry is proposed (`propose.py`). The form of names and the reserved words are `names.py`'s.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_OTHER = re.compile(r"[^a-z0-9]+")
+from engine.registry.names import MAX_NAME
+
 # Singular although they end in s.
-_SINGULAR = frozenset(
-    {"status", "news", "series", "species", "address", "business", "access", "process", "class", "bus"}
-)
-_IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "mice": "mouse", "data": "data"}
-
-
-def snake_case(name: str) -> str:
-    """``InvoiceLine``, ``invoice-line`` and ``INVOICE_LINE`` are all ``invoice_line``."""
-    word = name if name.isupper() else _CAMEL.sub("_", name)
-    found = _OTHER.sub("_", word.lower()).strip("_")
-    if not found:
-        return "unnamed"
-    return found if found[0].isalpha() else f"n_{found}"
+_SINGULAR = frozenset({"news", "series", "species", "lens", "canvas", "gas", "atlas", "alias", "bias"})
+_IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "mice": "mouse"}
 
 
 def singular(name: str) -> str:
@@ -35,11 +23,14 @@ def singular(name: str) -> str:
 
 def free_name(name: str, taken: Collection[str], suffix: str) -> str:
     """The name, or the first of ``name_suffix``, ``name_suffix_2`` … that is free."""
+    room = MAX_NAME - len(suffix) - 5
+    name = name if len(name) <= MAX_NAME else name[:room].rstrip("_")
     if name not in taken:
         return name
     number = 1
     while True:
-        candidate = f"{name}_{suffix}" if number == 1 else f"{name}_{suffix}_{number}"
+        ending = f"_{suffix}" if number == 1 else f"_{suffix}_{number}"
+        candidate = f"{name[:room].rstrip('_')}{ending}"
         if candidate not in taken:
             return candidate
         number += 1

@@ -38,8 +38,7 @@ def create_table(table: Table, dialect: Dialect, *, without: frozenset[str] = fr
         without: Names of foreign keys to leave out: what they point at does not exist yet.
     """
     keys = [key for key in table.foreign_key_constraints if key.name not in without]
-    ordered = sorted(keys, key=lambda key: str(key.name))
-    return _compile(CreateTable(table, include_foreign_key_constraints=ordered, if_not_exists=True), dialect)
+    return _compile(CreateTable(table, include_foreign_key_constraints=keys, if_not_exists=True), dialect)
 
 
 def create_index(index: TableIndex, dialect: Dialect) -> str:

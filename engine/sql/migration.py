@@ -7,7 +7,7 @@ tables are `io/own_tables.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,8 +122,8 @@ class _Planner:
         for types, found in existing:
             yield from self._fill_ids(types[0], found)
         yield from self._fill_accounts()
-        for types in self.by_table.values():
-            yield from self._add_indexes(types)
+        for types, found in existing:
+            yield from self._add_indexes(types, found)
 
     def _found(self, resource: Resource) -> ReflectedTable | None:
         return self.reflection.table(resource.table)
@@ -153,10 +153,14 @@ class _Planner:
         later: list[tuple[Table, Any]] = []
         for table, left_out in _in_order(missing, self.dialect):
             names = frozenset(str(key.name) for key in left_out)
-            count = len(table.columns)
+            indexes = self._indexes_of(table.name)
+            size = f"{len(table.columns)} columns and {_count(len(indexes), 'index', 'indexes')}"
             yield Step(
-                f"{table.name}: create the table, with {count} columns",
-                (ddl.create_table(table, self.dialect, without=names),),
+                f"{table.name}: create the table, with {size}",
+                (
+                    ddl.create_table(table, self.dialect, without=names),
+                    *(ddl.create_index(index, self.dialect) for index in indexes),
+                ),
             )
             later.extend((table, key) for key in left_out)
         for table, key in later:
@@ -243,20 +247,26 @@ class _Planner:
 
     # ------------------------------------------------------------ indexes
 
-    def _add_indexes(self, types: Iterable[Resource]) -> Iterator[Step]:
-        for resource in types:
-            found = self._found(resource)
+    def _indexes_of(self, table: str) -> list[TableIndex]:
+        """The indexes that the types of a table want, each once."""
+        wanted: dict[str, TableIndex] = {}
+        for resource in self.by_table[table]:
             for index in indexes_of(resource):
-                if index.is_unique and index.columns == (resource.public_id,) and found is not None:
-                    continue  # made when the ids are filled
-                if found is None or not _has_index(self._as_rebuilt(found, resource), index):
-                    self._check_size(resource, index)
-                    kind = "unique index" if index.is_unique else "index"
-                    over = ", ".join(f"{p.column}{' descending' if p.descending else ''}" for p in index.parts)
-                    yield Step(
-                        f"{resource.table}: add the {kind} over {over} ({index.purpose})",
-                        (ddl.create_index(index, self.dialect),),
-                    )
+                self._check_size(resource, index)
+                wanted.setdefault(index.name, index)
+        return list(wanted.values())
+
+    def _add_indexes(self, types: list[Resource], found: ReflectedTable) -> Iterator[Step]:
+        as_rebuilt = self._as_rebuilt(found, types[0])
+        public_ids = {(resource.public_id,) for resource in types}
+        for index in self._indexes_of(types[0].table):
+            # That of the public ids is made when they are filled in.
+            if (index.is_unique and index.columns in public_ids) or _has_index(as_rebuilt, index):
+                continue
+            kind = "unique index" if index.is_unique else "index"
+            over = ", ".join(f"{part.column}{' descending' if part.descending else ''}" for part in index.parts)
+            statement = ddl.create_index(replace(index, table=found.name), self.dialect)
+            yield Step(f"{found.name}: add the {kind} over {over} ({index.purpose})", (statement,))
 
     def _as_rebuilt(self, found: ReflectedTable, resource: Resource) -> ReflectedTable:
         """SQLite: a table that gets its key by being rebuilt has it as its primary key then."""
@@ -274,6 +284,10 @@ class _Planner:
 
 
 # ---------------------------------------------------------------- private
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _column_of(found: ReflectedTable, name: str) -> ReflectedColumn | None:

@@ -56,7 +56,7 @@ def indexes_of(resource: Resource) -> tuple[TableIndex, ...]:
     """The indexes of a type, each needed: none is the beginning of another one that is not smaller by being unique.
 
     Unique ones come first: the public id, then what the registry declares unique (per account for account-bound
-    types), then those that the lists are read by, then the declared ones, then one for each relation.
+    types), then those that the lists are read by, the declared ones, and one for each relation without.
     """
     if resource.is_view:
         return ()
@@ -67,6 +67,9 @@ def indexes_of(resource: Resource) -> tuple[TableIndex, ...]:
         if not is_too_long and not any(_serves(other, index) for other in wanted):
             wanted = [other for other in wanted if other.is_unique or not _serves(index, other)]
             wanted.append(index)
+    wanted.extend(
+        index for index in _relation_indexes(resource) if not any(index.parts[0] == one.parts[0] for one in wanted)
+    )
     return tuple(wanted)
 
 
@@ -83,9 +86,9 @@ def fields_of_index(resource: Resource, name: str) -> tuple[str, ...] | None:
     by_column = {field.column.casefold(): field for field in resource.fields.values() if field.column}
     prefix = f"{resource.table}.".casefold()
     parts = [part.strip().casefold() for part in name.split(", ")]
-    if all(part.startswith(prefix) for part in parts):
-        fields = [by_column.get(part.removeprefix(prefix)) for part in parts]
-        return _without_account([field for field in fields if field is not None])
+    columns = [part.removeprefix(prefix) for part in parts]
+    if all(part.startswith(prefix) for part in parts) and all(column in by_column for column in columns):
+        return _without_account([by_column[column] for column in columns])
     bare = name.casefold().removeprefix(prefix)
     for index in _unique_indexes(resource):
         if index.name.casefold() == bare:
@@ -163,6 +166,10 @@ def _plain_indexes(resource: Resource) -> Iterator[TableIndex]:
         parts = tuple(_declared_parts(resource, index))
         if parts:
             yield _make(resource, parts, name=index.name, purpose=DECLARED)
+
+
+def _relation_indexes(resource: Resource) -> Iterator[TableIndex]:
+    key = IndexPart(resource.key)
     for field in resource.fields.values():
         if field.role in ("relation", "parent") and field.column:
             yield _make(resource, (IndexPart(field.column), key), purpose=f"rows of a {field.relation or field.name}")

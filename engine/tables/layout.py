@@ -24,7 +24,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.sql import text
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from engine.registry.kinds import KINDS, column_type
+from engine.registry.kinds import KINDS, KindError, column_type
 from engine.registry.reflection import ReflectedColumn, ReflectedDatabase
 from engine.registry.resource import Field, Registry, Resource
 from engine.registry.storing import scale_of
@@ -210,7 +210,11 @@ def default_clause(field: Field, dialect: Dialect) -> DefaultClause | None:
     if isinstance(field.default, str) and field.default.startswith("$"):
         return None
     kind = KINDS[field.kind]
-    value = kind.bind[dialect](kind.parse(field.default, field), field)
+    try:
+        value = kind.bind[dialect](kind.parse(field.default, field), field)
+    except KindError:
+        # A default that the field itself does not take is a finding of the registry, and no reason for worse here.
+        return None
     # A string is quoted by SQLAlchemy, as the dialect quotes.
     return DefaultClause(text(repr(value)) if isinstance(value, int | float) else str(value))
 
