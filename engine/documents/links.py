@@ -100,7 +100,8 @@ MODEL_ENDINGS = frozenset(
 # What models that belong to no type are called, or begin with.
 SHARED_MODELS = frozenset(
     (
-        "problem", "fault", "page_meta", "object_meta", "option_page", "move", "trial", "null_condition", "json_condition",
+        "problem", "fault", "page_meta", "object_meta", "option_page", "move", "trial", "null_condition",
+        "json_condition",
         "json_length", "catalogue", "type_entry", "health", "text", "uuid", "number", "boolean", "date", "date_time",
         "datetime", "time", "json", "id", "binary", "integer8", "integer16", "integer24", "integer32", "integer64",
     )
