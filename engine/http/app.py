@@ -38,6 +38,7 @@ from engine.plan.read import not_found
 from engine.plan.rights import Rights, rights_of
 from engine.principal import ANONYMOUS, Principal
 from engine.render.problem import PROBLEM_TYPE, render_problem
+from engine.settings import Settings
 
 _OPEN = ("/health/", "/docs")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
@@ -62,11 +63,19 @@ class Application:
         limiter: Requests per caller; None = no limit.
         cors: Which origins browsers may call from.
         fallback: Everything that is not a generated endpoint: actions, documents, health.
+        settings: Limits of bodies.
     """
 
     def __init__(
-        self, serving: Serving, authenticator: Authenticator, limiter: RateLimiter | None, cors: Cors, fallback: ASGIApp
+        self,
+        serving: Serving,
+        authenticator: Authenticator,
+        limiter: RateLimiter | None,
+        cors: Cors,
+        fallback: ASGIApp,
+        settings: Settings,
     ) -> None:
+        self.settings = settings
         self.serving = serving
         self.authenticator = authenticator
         self.limiter = limiter
@@ -80,7 +89,7 @@ class Application:
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given if _SANE_ID.match(given) else secrets.token_urlsafe(8).encode("ascii")
-        request = make_request(scope, receive, request_id.decode("ascii"))
+        request = make_request(scope, receive, request_id.decode("ascii"), self.settings)
         common: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id)]
         if b"origin" in request.headers:
             common.extend(self.cors.headers(request))

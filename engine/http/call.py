@@ -22,9 +22,9 @@ from engine.language.call import (
 from engine.language.json import decode_json
 from engine.language.query import parse_query, split_query, unknown_parameter
 from engine.language.search import EMPTY_SEARCH, SearchBody
+from engine.settings import Settings
 
 MAX_SEARCH_BODY_BYTES = 256 * 1024
-BODY_TIMEOUT_S = 20.0
 
 
 @dataclass(slots=True)
@@ -48,6 +48,7 @@ class Request:
     receive: Receive
     request_id: str
     client: str
+    settings: Settings
     started: float = field(default_factory=perf_counter)
     marks: list[tuple[str, float]] = field(default_factory=list)
     route: str = "unmatched"
@@ -133,13 +134,14 @@ class Request:
                 raise BadRequest("Content-Length is not a number.")
             if len(declared) > 15 or int(declared) > max_bytes:
                 raise _too_large(max_bytes)
-        message = await self._receive_within(BODY_TIMEOUT_S)
+        limit_s = self.settings.body_timeout_s
+        message = await self._receive_within(limit_s)
         chunk: bytes = message.get("body", b"")
         if not message.get("more_body", False):
             if len(chunk) > max_bytes:
                 raise _too_large(max_bytes)
             return chunk
-        deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
+        deadline = asyncio.get_running_loop().time() + limit_s
         chunks, size = [chunk], len(chunk)
         while message.get("more_body", False):
             if size > max_bytes:
@@ -156,7 +158,7 @@ class Request:
             async with asyncio.timeout(max(limit_s, 0.001)):
                 message = await self.receive()
         except TimeoutError as error:
-            detail = f"The body did not arrive within {BODY_TIMEOUT_S:.0f} seconds."
+            detail = f"The body did not arrive within {self.settings.body_timeout_s:.0f} seconds."
             raise RequestTimeout(detail, headers=(("Connection", "close"),)) from error
         if message["type"] == "http.disconnect":
             raise ClientGone
@@ -175,7 +177,7 @@ def _parse_query(query: bytes) -> SearchBody:
     return parse_query(query)
 
 
-def make_request(scope: Scope, receive: Receive, request_id: str) -> Request:
+def make_request(scope: Scope, receive: Receive, request_id: str, settings: Settings) -> Request:
     """Take an ASGI scope apart."""
     method: str = scope["method"]
     client = scope.get("client")
@@ -187,6 +189,7 @@ def make_request(scope: Scope, receive: Receive, request_id: str) -> Request:
         receive=receive,
         request_id=request_id,
         client=client[0] if client else "",
+        settings=settings,
     )
 
 

@@ -54,10 +54,18 @@ class CallerContext:
             Unauthenticated: Nobody is known to be calling.
             Forbidden: The caller lacks the scope.
         """
-        if self.principal is ANONYMOUS:
-            raise refuse()
+        self.require_known()
         if not self.rights.has_scope(scope):
             raise Forbidden(f"This needs the scope {scope}.")
+
+    def require_known(self) -> None:
+        """Refuse a caller without credentials.
+
+        Raises:
+            Unauthenticated: Nobody is known to be calling.
+        """
+        if self.principal is ANONYMOUS:
+            raise refuse()
 
     async def get(self, type_name: str, public_id: str, *, fields: Sequence[str] | None = None) -> JsonObject:
         """Read one object as ``GET /v3/crud/{type}/{id}`` would.

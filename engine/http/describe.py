@@ -126,8 +126,7 @@ class Describer:
                 raise _wrong("inline", f"{name[:80]!r} is no relation id that can be listed here.", possible)
             choices[name] = await self._choices(asked, name)
         content = inline_options(schema_mode(self._render(asked), mode), choices)
-        body = encode_json(content)
-        return document_reply(asked.request, Document(body, _etag(body)), SCHEMA_TYPE)
+        return document_reply(asked.request, make_document(content), SCHEMA_TYPE)
 
     async def _choices(self, asked: Asked, field_name: str) -> list[tuple[str, str]]:
         resource = asked.target.resource
@@ -143,9 +142,7 @@ class Describer:
         return self._documents.get(key)
 
     def _keep(self, key: tuple[object, ...], content: object) -> Document:
-        body = encode_json(content)
-        document = Document(body, _etag(body))
-        self._documents[key] = document
+        document = self._documents[key] = make_document(content)
         if len(self._documents) > MAX_DOCUMENTS:
             self._documents.popitem(last=False)
         return document
@@ -160,8 +157,10 @@ def document_reply(request: Request, document: Document, content_type: bytes = J
     return Reply(200, document.body, headers, content_type)
 
 
-def _etag(body: bytes) -> str:
-    return f'"{blake2b(body, digest_size=8).hexdigest()}"'
+def make_document(content: object) -> Document:
+    """Render a document."""
+    body = encode_json(content)
+    return Document(body, f'"{blake2b(body, digest_size=8).hexdigest()}"')
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -1,0 +1,335 @@
+"""The composition root: settings in, a running application out. The one place that knows every part.
+
+Plug-ins are found by name: `actions/` and `resources/` beside the registry file,
+else those that are shipped. Nothing imports this file but `cli.py` and tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.types import Receive, Scope, Send
+
+from engine.auth.gate import Authenticator, make_authenticator
+from engine.auth.limits import RateLimiter, make_limiter
+from engine.execute.runtime import Runtime
+from engine.http.actions import action_router, describe_actions
+from engine.http.app import Application, Serving
+from engine.http.cors import Cors
+from engine.http.describe import Describer
+from engine.http.fallback import make_fallback
+from engine.http.health import health_router
+from engine.http.meta import meta_router
+from engine.http.routes import make_router, root_endpoints
+from engine.io.cache import Cache, RedisCache, open_cache
+from engine.io.changes import Changes
+from engine.io.database import Database, check_capacity, open_database
+from engine.io.discover import Discovered, find_plugins
+from engine.io.migrate import migrate, pending
+from engine.io.reflect import reflect
+from engine.io.resolver import Resolver
+from engine.io.sinks import Sinks
+from engine.observe import Notice, StatementRan, observe
+from engine.plugins.actions import Action, check_actions, collect_actions
+from engine.plugins.overrides import Overrides, collect_overrides
+from engine.registry.findings import Finding, Place
+from engine.registry.load import Loaded, load_registry
+from engine.registry.reflection import ReflectedDatabase
+from engine.registry.resource import Registry
+from engine.settings import Settings, load_settings
+from engine.sql.lookup import make_lookup
+from engine.tables import build_tables
+
+SHIPPED = Path(__file__).parents[1]
+PLUGIN_FAULT = "R601"
+
+
+class RegistryRefused(Exception):
+    """The registry, a plug-in or the database's structure stops the start.
+
+    Attributes:
+        findings: What is wrong, errors and advice alike.
+    """
+
+    def __init__(self, findings: Sequence[Finding], reason: str = "The registry has errors.") -> None:
+        super().__init__(reason)
+        self.findings = tuple(findings)
+
+
+class MigrationsPending(Exception):
+    """The database lacks what the registry needs; only `aether migrate` changes it."""
+
+    def __init__(self, steps: Sequence[str]) -> None:
+        lines = "\n".join(f"  {step}" for step in steps[:10])
+        super().__init__(f"The database is not what the registry needs. Run `aether migrate`. Pending:\n{lines}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """What was found beside the registry."""
+
+    overrides: Mapping[str, Overrides]
+    actions: tuple[Action, ...]
+
+
+@dataclass(slots=True)
+class Engine:
+    """Everything that runs, so that it can be stopped.
+
+    Attributes:
+        application: The ASGI application.
+        runtime: What it serves.
+    """
+
+    application: Application
+    runtime: Runtime
+    database: Database
+    cache: Cache
+    changes: Changes
+    authenticator: Authenticator
+    limiter: RateLimiter | None
+    tasks: list[asyncio.Task[None]]
+
+    async def close(self) -> None:
+        """Stop in the order in which the parts depend on each other."""
+        for task in self.tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.changes.close()
+        await self.authenticator.close()
+        await self.cache.close()
+        await self.database.close()
+
+
+def load_for(settings: Settings, reflection: ReflectedDatabase | None) -> Loaded:
+    """Load the registry that the settings name.
+
+    Raises:
+        RegistryRefused: It has errors.
+    """
+    loaded = load_registry(settings.registry, reflection)
+    if loaded.registry is None:
+        raise RegistryRefused(loaded.findings)
+    return loaded
+
+
+def registry_for(settings: Settings, reflection: ReflectedDatabase) -> Registry:
+    """The registry for a database as it is; what `migrate` plans by.
+
+    Raises:
+        RegistryRefused: It has errors.
+    """
+    registry = load_for(settings, reflection).registry
+    assert registry is not None
+    return registry
+
+
+async def prepare_database(settings: Settings) -> ReflectedDatabase:
+    """Bring an embedded database up to date, and refuse another that is not.
+
+    Raises:
+        MigrationsPending: A MariaDB database lacks something.
+        RegistryRefused: The registry has errors.
+    """
+    if settings.dialect == "sqlite":
+        path = Path(urlsplit(settings.database_url).path.removeprefix("/"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await migrate(settings.database_url, lambda found: registry_for(settings, found), say=_announce_step)
+    else:
+        steps = await pending(settings.database_url, lambda found: registry_for(settings, found))
+        if steps:
+            raise MigrationsPending([step.sentence for step in steps])
+    return await reflect(settings.database_url)
+
+
+def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, tuple[Finding, ...]]:
+    """Import the plug-ins and match them with the registry.
+
+    Returns:
+        The plug-ins, and what is wrong with them.
+    """
+    findings: list[Finding] = []
+    overrides: dict[str, Overrides] = {}
+    found = find_plugins(plugin_directory(settings, "resources"))
+    findings.extend(_broken_findings(found))
+    for name, module in found.modules.items():
+        if name in registry.types:
+            overrides[name] = collect_overrides(module, registry.types[name])
+            findings.extend(_plugin_finding(misfit.source, misfit.detail) for misfit in overrides[name].misfits)
+    found = find_plugins(plugin_directory(settings, "actions"))
+    findings.extend(_broken_findings(found))
+    declared = [action for module in found.modules.values() for action in collect_actions(module)]
+    actions, faults = check_actions(declared, registry)
+    findings.extend(faults)
+    return Plugins(overrides, tuple(actions)), tuple(findings)
+
+
+def plugin_directory(settings: Settings, name: str) -> Path:
+    """Where plug-ins of a sort are: beside the registry file, else with the product."""
+    beside = settings.registry.resolve().parent / name
+    return beside if beside.is_dir() else SHIPPED / name
+
+
+async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
+    """Start everything that serves.
+
+    Raises:
+        RegistryRefused, MigrationsPending, SettingsError, Unavailable: As their names say.
+    """
+    reflection = await prepare_database(settings)
+    registry = registry_for(settings, reflection)
+    plugins, findings = find_all_plugins(settings, registry)
+    if any(finding.severity == "error" for finding in findings):
+        raise RegistryRefused(findings, "Plug-ins have errors.")
+    database = open_database(settings)
+    if sinks.wants("engine.sql", "debug"):
+        database.on_statement = _observe_statement
+    await check_capacity(database, settings)
+    cache = open_cache(settings)
+    shared = cache if isinstance(cache, RedisCache) else None
+    tables = build_tables(registry, database.dialect, reflection)
+    resolver = Resolver(
+        database,
+        shared,
+        make_lookup(registry, tables, database.dialect),
+        digest=registry.digest,
+        size=settings.id_cache_size,
+    )
+    changes = Changes()
+    runtime = Runtime(registry, tables, database, resolver, changes, plugins.overrides, cursor_key(settings))
+    authenticator = make_authenticator(settings, registry, database)
+    limiter = make_limiter(settings, shared)
+    describer = Describer(plugins.actions)
+    root, root_words = root_endpoints(describer)
+    serving = Serving(runtime, make_router(registry, describer), root, root_words)
+
+    async def check_database() -> None:
+        await database.ping()
+
+    async def check_cache() -> None:
+        if shared is not None and await shared.ping() is None:
+            raise OSError("Redis does not answer")
+
+    async def check_storage() -> None:
+        await asyncio.to_thread(_check_storage, settings)
+
+    action_routes = action_router(plugins.actions)
+    fallback = make_fallback(
+        [
+            health_router(
+                {"database": check_database, "cache": check_cache, "storage": check_storage},
+                sinks.metrics.render,
+                lambda: runtime.registry,
+            ),
+            meta_router(
+                lambda: runtime.registry,
+                version=product_version(),
+                server_url=settings.public_url or "/",
+                actions=describe_actions(action_routes, plugins.actions),
+            ),
+            action_routes,
+        ]
+    )
+    fallback.state.serving = lambda: serving
+    application = Application(serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings)
+    tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]
+    return Engine(application, runtime, database, cache, changes, authenticator, limiter, tasks)
+
+
+class Server:
+    """The ASGI callable that uvicorn runs: it starts the engine with the server and stops it with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sinks = Sinks(settings)
+        self._engine: Engine | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._engine is not None:
+            await self._engine.application(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._sinks.start()
+        try:
+            self._engine = await start_engine(self._settings, self._sinks)
+        except Exception as error:
+            observe(Notice("The server cannot start.", "critical", details=(("reason", str(error)),)))
+            self._sinks.stop()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        _settle_memory()
+        observe(Notice("The server is up.", details=(("types", str(len(self._engine.runtime.registry.types))),)))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._engine.close()
+        observe(Notice("The server has stopped."))
+        self._sinks.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app() -> Server:
+    """The application for uvicorn's factory mode; settings come from the environment, as in every process."""
+    return Server(load_settings())
+
+
+def cursor_key(settings: Settings) -> bytes:
+    """The key that seals cursors: the same in all workers and after a restart, and no one's token key."""
+    secret = settings.cursor_secret or settings.jwt_secret
+    if secret is None:
+        # Tokens are verified by a public key and no secret is set: cursors then hold as long as the database does.
+        secret = f"{settings.database_url}|{settings.jwt_public_key_file}"
+    return hashlib.blake2b(secret.encode(), digest_size=32, person=b"aether cursors").digest()
+
+
+def product_version() -> str:
+    """The installed version."""
+    try:
+        return version("aether-api")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _settle_memory() -> None:
+    """Take what a start has made out of the garbage collector's rounds: they cost 40 ms at the 99th percentile."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def _announce_step(sentence: str) -> None:
+    observe(Notice("The database is brought up to date.", logger="engine.io.migrate", details=(("step", sentence),)))
+
+
+def _observe_statement(text: str, duration_s: float, rows: int) -> None:
+    observe(StatementRan(text, duration_s, rows))
+
+
+def _check_storage(settings: Settings) -> None:
+    if settings.storage_url.startswith("file:"):
+        path = Path(settings.storage_url.removeprefix("file:"))
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("the storage directory is not writable")
+
+
+def _broken_findings(found: Discovered) -> list[Finding]:
+    return [_plugin_finding(f"{one.path}:{one.line}", one.reason) for one in found.broken]
+
+
+def _plugin_finding(source: str, detail: str) -> Finding:
+    path, _, line = source.rpartition(":")
+    return Finding(PLUGIN_FAULT, detail, Place(path, int(line), 1) if line.isdigit() else None)
