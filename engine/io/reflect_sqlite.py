@@ -40,7 +40,8 @@ _KINDS = {
 _STORED_AS = {"date": "date_text", "datetime": "datetime_text", "time": "time_text", "decimal": "real"}
 _SPELLING = re.compile(r"\s*([a-z_][a-z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*", re.IGNORECASE)
 _COLLATE = re.compile(
-    r"""^\s*(?:"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|(\w+))\b[^,]*?\bCOLLATE\s+["'`\[]?(\w+)""", re.I | re.M
+    r"""^[ \t]*(?:"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|(\w+))[^\n]*?\bCOLLATE\s+["'`\[]?(\w+)""",
+    re.IGNORECASE | re.MULTILINE,
 )
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -57,6 +58,7 @@ async def reflect_sqlite(structure: Structure) -> tuple[dict[str, ReflectedTable
     indexes = _group(await structure.fetch(INDEXES))
     keys = _group(await structure.fetch(KEYS))
     primary_keys = {table: _primary_key(rows) for table, rows in columns.items()}
+    folded = {table.lower(): key for table, key in primary_keys.items()}
     tables = {}
     for name, type_, sql in names:
         rows = await _view_columns(structure, name) if type_ == "view" else columns[name]
@@ -70,7 +72,7 @@ async def reflect_sqlite(structure: Structure) -> tuple[dict[str, ReflectedTable
             columns={c.name: await _look(structure, name, c) if type_ == "table" else c for c in read},
             primary_key=primary,
             indexes=_read_indexes(indexes[name]),
-            foreign_keys=_read_keys(keys[name], primary_keys),
+            foreign_keys=_read_keys(keys[name], folded),
             is_view=type_ == "view",
         )
     return tables, True
@@ -241,7 +243,7 @@ def _read_keys(rows: Iterable[Row], primary_keys: dict[str, tuple[str, ...]]) ->
         columns = tuple(part[4] for part in parts)
         if any(column is None for column in columns):
             # `REFERENCES t` alone means the key of t.
-            columns = next((key for name, key in primary_keys.items() if name.lower() == target.lower()), ())
+            columns = primary_keys.get(target.lower(), ())
         rule = str(parts[0][5]).lower()
         found.append(
             ReflectedForeignKey(
