@@ -143,7 +143,8 @@ def _unique_indexes(resource: Resource) -> Iterator[TableIndex]:
         if account and not is_bound and index.name is None:
             parts = (IndexPart(account), *parts)
         names = ", ".join(index.fields)
-        yield _make(resource, parts, is_unique=True, fields=_without_account(fields), purpose=f"unique {names}")
+        known = _without_account(fields)
+        yield _make(resource, parts, is_unique=True, fields=known, name=index.name, purpose=f"unique {names}")
 
 
 def _plain_indexes(resource: Resource) -> Iterator[TableIndex]:
