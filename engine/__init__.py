@@ -1,0 +1,84 @@
+"""The façade: the only names that plug-ins (`actions/`, `resources/`, `legacy_shim/`) may import from the engine.
+
+Each is looked up when it is first asked for, so that importing a part of the engine does not load all of it. What the
+names mean is said where they are made; `docs/plugins.md` shows them at work.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.errors import Conflict as Conflict
+    from engine.errors import ErrorItem as ErrorItem
+    from engine.errors import Forbidden as Forbidden
+    from engine.errors import NotFound as NotFound
+    from engine.errors import Problem as Problem
+    from engine.errors import ValidationFailed as ValidationFailed
+    from engine.http.dependencies import Caller as Caller
+    from engine.http.dependencies import Filtering as Filtering
+    from engine.http.dependencies import Pagination as Pagination
+    from engine.http.dependencies import Response as Response
+    from engine.http.dependencies import envelope as envelope
+    from engine.http.dependencies import page_envelope as page_envelope
+    from engine.plugins.actions import action as action
+    from engine.plugins.overrides import Caller as Writer
+    from engine.plugins.overrides import Values as Values
+    from engine.plugins.overrides import Written as Written
+
+# Name → where it is made, and what it is called there.
+_NAMES = {
+    # an action
+    "action": ("engine.plugins.actions", "action"),
+    "Caller": ("engine.http.dependencies", "Caller"),
+    "Filtering": ("engine.http.dependencies", "Filtering"),
+    "Pagination": ("engine.http.dependencies", "Pagination"),
+    "envelope": ("engine.http.dependencies", "envelope"),
+    "page_envelope": ("engine.http.dependencies", "page_envelope"),
+    "Response": ("engine.http.dependencies", "Response"),
+    # an override
+    "Values": ("engine.plugins.overrides", "Values"),
+    "Writer": ("engine.plugins.overrides", "Caller"),
+    "Written": ("engine.plugins.overrides", "Written"),
+    # a refusal
+    "Problem": ("engine.errors", "Problem"),
+    "NotFound": ("engine.errors", "NotFound"),
+    "Forbidden": ("engine.errors", "Forbidden"),
+    "Conflict": ("engine.errors", "Conflict"),
+    "ValidationFailed": ("engine.errors", "ValidationFailed"),
+    "ErrorItem": ("engine.errors", "ErrorItem"),
+}
+
+__all__ = [
+    "action",
+    "Caller",
+    "Filtering",
+    "Pagination",
+    "envelope",
+    "page_envelope",
+    "Response",
+    "Values",
+    "Writer",
+    "Written",
+    "Problem",
+    "NotFound",
+    "Forbidden",
+    "Conflict",
+    "ValidationFailed",
+    "ErrorItem",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Look a name of the façade up (PEP 562)."""
+    if name not in _NAMES:
+        raise AttributeError(f"the engine offers no {name!r} to plug-ins; it offers {', '.join(__all__)}")
+    module, original = _NAMES[name]
+    found: object = getattr(import_module(module), original)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,7 +1,9 @@
-"""Declared actions as routes under ``/v3/action/``."""
+"""Declared actions as routes under ``/v3/action/``, and as a part of OpenAPI."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,11 @@ from engine.plan.rights import Rights
 from engine.plugins.actions import Action
 
 PREFIX = "/v3/action"
+
+# Where a docstring stops speaking to callers and begins to speak to programmers.
+_SECTION = re.compile(r"^(?:Args|Returns|Raises):", re.MULTILINE)
+
+Fragments = Callable[[Rights], Sequence[Mapping[str, Any]]]
 
 
 def action_router(actions: Sequence[Action]) -> APIRouter:
@@ -34,26 +41,47 @@ def action_router(actions: Sequence[Action]) -> APIRouter:
     return router
 
 
-def describe_actions(router: APIRouter, actions: Sequence[Action]) -> Callable[[Rights], Sequence[Mapping[str, Any]]]:
-    """What OpenAPI says about the actions, narrowed to those that somebody with some rights may call.
+def describe_actions(router: APIRouter, actions: Sequence[Action]) -> Fragments:
+    """OpenAPI of the actions, for any caller: those that he may not call are left out.
 
     Args:
-        router: What `action_router` made; FastAPI reads the handlers' signatures.
-        actions: The same actions.
+        router: What `action_router` made of `actions`; FastAPI reads parameters and bodies from the handlers.
+        actions: The actions.
+
+    Returns:
+        From a caller's rights to fragments for `documents/openapi.py`.
     """
-    document = get_openapi(title="", version="", routes=router.routes) if actions else {"paths": {}}
-    scopes = {(f"{PREFIX}/{one.path}", one.method.lower()): one.scope for one in actions}
+    # Made once: it takes FastAPI milliseconds per route.
+    whole = get_openapi(title="", version="0", routes=router.routes)
+    operations = [(declared, _operation(whole, declared)) for declared in actions]
 
     def fragments(rights: Rights) -> Sequence[Mapping[str, Any]]:
         paths: dict[str, dict[str, Any]] = {}
-        for path, operations in document["paths"].items():
-            for method, operation in operations.items():
-                scope = scopes.get((path, method))
-                if scope is None or rights.has_scope(scope):
-                    paths.setdefault(path, {})[method] = operation
-        return [{"paths": paths, "components": document.get("components", {})}] if paths else []
+        for declared, operation in operations:
+            if declared.scope is None or rights.has_scope(declared.scope):
+                paths.setdefault(f"{PREFIX}/{declared.path}", {})[declared.method.lower()] = operation
+        return [{"paths": paths, "components": whole.get("components", {})}] if paths else []
 
     return fragments
+
+
+def _operation(whole: Mapping[str, Any], declared: Action) -> dict[str, Any]:
+    """What FastAPI says of an action, with our words: its title, the envelope that it answers, who may call it."""
+    operation = dict(whole["paths"][f"{PREFIX}/{declared.path}"][declared.method.lower()])
+    operation["summary"] = declared.title
+    operation["description"] = _SECTION.split(inspect.cleandoc(declared.handler.__doc__ or ""))[0].strip()
+    envelope = {
+        "type": "object",
+        "required": ["data", "meta"],
+        "properties": {"data": {}, "meta": {"type": "object"}},
+    }
+    reply: dict[str, Any] = {"description": declared.summary}
+    if declared.status != 204:
+        reply["content"] = {"application/json": {"schema": envelope}}
+    operation["responses"] = {str(declared.status): reply}
+    if declared.scope is None:
+        operation["security"] = [{}]
+    return operation
 
 
 def _scope_check(scope: str) -> Callable[..., Coroutine[Any, Any, None]]:

@@ -31,6 +31,19 @@ from engine.principal import ANONYMOUS, Principal
 from engine.registry.resource import Resource
 from engine.render.rows import JsonObject, encode_json
 
+__all__ = [
+    "Caller",
+    "CallerContext",
+    "Filtering",
+    "Pagination",
+    "Response",
+    "envelope",
+    "get_caller",
+    "get_filtering",
+    "get_pagination",
+    "page_envelope",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class CallerContext:

@@ -2,16 +2,22 @@
 
 One file in `actions/` is one action or a family of them. A function is marked by
 `@action(…)`; everything else (finding it, its route, its scope check, its place in
-OpenAPI and the schema documents) follows. What it is given at run time are the
-dependencies of `engine/http/dependencies.py`.
+OpenAPI and the schema documents) follows. `check_actions` decides at a start which of
+them are served. What an action is given at run time are the dependencies of
+`engine/http/dependencies.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, TypeVar
+
+from engine.registry.findings import Finding, Place
+from engine.registry.resource import Registry
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[object]]
@@ -57,7 +63,7 @@ def action(
     *,
     name: str,
     title: str,
-    scope: str | None | Literal["default"] = "default",
+    scope: str | Literal["default"] | None = "default",
     type: str | None = None,
     confirm: str | None = None,
     status: int = 200,
@@ -77,7 +83,7 @@ def action(
     """
 
     def declare(handler: H) -> H:
-        code = handler.__code__  # type: ignore[attr-defined]
+        code = handler.__code__
         declared = Action(
             name=name,
             method=method,
@@ -106,3 +112,79 @@ def collect_actions(module: ModuleType) -> tuple[Action, ...]:
         for declared in getattr(value, _MARK, ())
     ]
     return tuple(sorted(found, key=lambda declared: declared.name))
+
+
+# ---------------------------------------------------------------- checks of a start
+
+BROKEN = "R601"  # a file that cannot be imported, or says something that nothing calls
+UNFIT = "R602"  # an action that cannot be served as it is written
+CLAIMED = "R603"  # a name or path that another action has
+SKIPPED = "N601"  # an action of a type that the registry lacks
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PARAMETER = re.compile(r"\{([^{}]*)\}")
+_SEGMENT = re.compile(r"[a-z0-9][a-z0-9_.-]*|\{[a-z][a-z0-9_]*\}")
+
+
+def check_actions(actions: Iterable[Action], registry: Registry) -> tuple[tuple[Action, ...], tuple[Finding, ...]]:
+    """Decide which actions are served.
+
+    Args:
+        actions: All that were declared.
+        registry: An action of a type that it lacks is left out, with a notice.
+
+    Returns:
+        The actions that are served, in the order of their names, and what is wrong with the others.
+    """
+    served: list[Action] = []
+    findings: list[Finding] = []
+    names: dict[str, Action] = {}
+    routes: dict[tuple[str, str], Action] = {}
+    for one in sorted(actions, key=lambda declared: (declared.name, declared.source)):
+        place = place_of(one.source)
+        if one.type is not None and one.type not in registry.types:
+            message = f"the action `{one.name}` is left out: there is no type `{one.type}`"
+            findings.append(Finding(SKIPPED, message, place))
+            continue
+        faults = [Finding(UNFIT, message, place, help=way_out) for message, way_out in _unfit(one)]
+        route = (one.method, _PARAMETER.sub("{}", one.path))
+        for claimed, other in (
+            (f"the name `{one.name}`", names.setdefault(one.name, one)),
+            (f"`{one.method} {one.path}`", routes.setdefault(route, one)),
+        ):
+            if other is not one:
+                note = f"first declared in {other.source}"
+                faults.append(
+                    Finding(CLAIMED, f"two actions claim {claimed}", place, help="change one of them", notes=(note,))
+                )
+        findings.extend(faults)
+        if not faults:
+            served.append(one)
+    return tuple(served), tuple(findings)
+
+
+def place_of(source: str) -> Place | None:
+    """The place that a source (``file:line``, or a file) names."""
+    path, _, line = source.rpartition(":")
+    if path and line.isdigit():
+        return Place(path, int(line), 1)
+    return Place(source, 1, 1) if source else None
+
+
+def _unfit(one: Action) -> Iterator[tuple[str, str]]:
+    """Why an action cannot be served, each with the way out."""
+    if not _NAME.fullmatch(one.name):
+        yield f"{one.name!r} is no name for an action", "write snake_case: letters, digits and _"
+    if not one.path or not all(_SEGMENT.fullmatch(part) for part in one.path.split("/")):
+        yield (
+            f"{one.path!r} is no path for an action",
+            "write lower-case words and {parameters}, separated by single slashes",
+        )
+    if not inspect.iscoroutinefunction(one.handler):
+        yield f"the action `{one.name}` is not async", "write `async def`: a plain function would hold up every request"
+    if not (one.handler.__doc__ or "").strip():
+        yield f"the action `{one.name}` has no docstring", "say in one sentence what it does; documents show it"
+    taken = inspect.signature(one.handler).parameters
+    for name in _PARAMETER.findall(one.path):
+        if name not in taken:
+            yield f"the action `{one.name}` does not take `{name}` of its path", f"add `{name}: str` to its parameters"
