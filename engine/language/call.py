@@ -19,6 +19,7 @@ Verb = Literal["list", "search", "get", "create", "update", "replace", "delete",
 
 MAX_HEADER = 8_192
 MAX_TAGS = 100
+MAX_MEMO = 200
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _JSON_TYPE = re.compile(
@@ -92,10 +93,14 @@ class Call:
     is_trial: bool = False
 
 
-@lru_cache(maxsize=256)
 def parse_preferences(header: str) -> Preferences:
     """Read ``Prefer``. What is unknown is ignored (RFC 7240); the first ``return`` counts."""
-    for part in header[:MAX_HEADER].split(","):
+    return _read_preferences(header) if len(header) <= MAX_MEMO else NO_PREFERENCES
+
+
+@lru_cache(maxsize=256)
+def _read_preferences(header: str) -> Preferences:
+    for part in header.split(","):
         name, _, value = part.split(";", 1)[0].partition("=")
         if name.strip().lower() == "return":
             wanted = value.strip().strip('"').lower()
@@ -134,13 +139,14 @@ def parse_precondition(header: str, name: str = "If-Match") -> Precondition:
             return Precondition(tuple(tags))
 
 
-@lru_cache(maxsize=256)
 def check_content_type(content_type: str | None, content_encoding: str | None = None) -> None:
     """Refuse a body that is not plain JSON by its headers. A body without a Content-Type is taken as JSON.
 
     Raises:
         UnsupportedMediaType: Another type, another charset than UTF-8, or any content coding.
     """
+    if content_type == "application/json" and content_encoding is None:
+        return
     if content_encoding is not None and content_encoding.strip().lower() not in ("", "identity"):
         detail = "A compressed body is not taken; send it without Content-Encoding."
         item = ErrorItem("bad-operand", detail, header="Content-Encoding")

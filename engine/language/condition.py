@@ -2,7 +2,7 @@
 
 Which fields and operators exist is not known here; see `plan/conditions.py` and
 `operators/`. Everything is pure on strings and memoised, since the same few
-words come with every request.
+words come with every request; long ones are not, for a memo keeps them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 LOGICAL = frozenset({"and", "or", "not"})
 QUANTIFIERS = frozenset({"any", "all", "none", "count"})
 MAX_EXPRESSION = 400
+MAX_WORD = 40
 
 SYNONYMS = {
     "neq": "ne",
@@ -58,11 +59,13 @@ class Expression:
     names: tuple[str, ...]
 
 
-@lru_cache(maxsize=8192)
 def split_expression(text: str) -> Expression | None:
     """Take ``a.b.c`` or ``func(a.b)`` apart; None where it is neither."""
-    if len(text) > MAX_EXPRESSION:
-        return None
+    return _split(text) if len(text) <= MAX_EXPRESSION else None
+
+
+@lru_cache(maxsize=4096)
+def _split(text: str) -> Expression | None:
     match = _EXPRESSION.fullmatch(text)
     if match is None:
         return None
@@ -70,7 +73,6 @@ def split_expression(text: str) -> Expression | None:
     return Expression(function, tuple((inner or plain).split(".")))
 
 
-@lru_cache(maxsize=4096)
 def normalise_word(word: str) -> str:
     """Drop one leading ``_`` or ``$`` of an operator or logical key and map its synonyms.
 
@@ -81,9 +83,8 @@ def normalise_word(word: str) -> str:
     return SYNONYMS.get(bare, bare)
 
 
-@lru_cache(maxsize=4096)
 def positive_form(word: str) -> str | None:
     """What a normalised negated form negates: ``ncontains`` → ``contains``, ``nnull`` → ``null``; None for others."""
-    if len(word) > 2 and word[0] == "n":
+    if 2 < len(word) <= MAX_WORD and word[0] == "n":
         return normalise_word(word[1:])
     return None

@@ -108,7 +108,7 @@ def decode_cursor(token: str, *, key: bytes, binding: bytes) -> Position:
     return Position(values, row_id, "next" if is_next else "prev")
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _spell_frozen(value: object) -> str:
     return repr(value)
 

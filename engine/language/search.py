@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from engine.errors import ErrorItem, ValidationFailed
 from engine.language.json import escape_pointer
@@ -25,6 +25,7 @@ COUNT_MODES: tuple[CountMode, ...] = ("none", "exact", "estimated")
 DELETED_MODES: tuple[DeletedMode, ...] = ("exclude", "include", "only")
 MAX_Q = 1_000
 MAX_NAMES = 1_000
+MAX_SORT_KEY = 400
 MAX_EXPAND_NODES = 200
 # Deeper than any registry's own limit, which the planner checks; this one only bounds our recursion.
 MAX_EXPAND_DEPTH = 20
@@ -34,7 +35,6 @@ _SORT_KEY = re.compile(
     rf"(-?)((?:{_NAME}\()?{_NAME}(?:\.{_NAME})*\)?)(?::(nulls_first|nulls_last))?",
 )
 _RELATION_PATH = re.compile(rf"{_NAME}(?:\.{_NAME})*")
-_ZONE = re.compile(r"[A-Za-z0-9_+\-]+(?:/[A-Za-z0-9_+\-]+){0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,15 @@ def parse_search(raw: object) -> SearchBody:
     return SearchBody(**found) if found else EMPTY_SEARCH  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=4096)
 def read_sort_key(text: str) -> SortKey | None:
     """Read ``-created_on:nulls_last``, ``lower(title)`` or ``-count(entry)``; None where it is none of these."""
-    match = _SORT_KEY.fullmatch(text) if len(text) <= 400 else None
+    # A memo keeps its keys, so long ones stay out of it.
+    return _read_sort_key(text) if len(text) <= MAX_SORT_KEY else None
+
+
+@lru_cache(maxsize=4096)
+def _read_sort_key(text: str) -> SortKey | None:
+    match = _SORT_KEY.fullmatch(text)
     if match is None:
         return None
     minus, expression, nulls = match.groups()
@@ -134,16 +139,15 @@ def read_sort_key(text: str) -> SortKey | None:
     return SortKey(expression, minus == "-", None if nulls is None else nulls == "nulls_last")
 
 
-@lru_cache(maxsize=1024)
 def is_timezone(name: str) -> bool:
     """Whether a name is in the IANA time zone database."""
-    if len(name) > 64 or not _ZONE.fullmatch(name):
-        return False
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, LookupError):
-        return False
-    return True
+    return name in _zone_names()
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    # Some systems keep two files beside the zones that are none.
+    return frozenset(available_timezones()) - {"localtime", "Factory"}
 
 
 def expand_paths(paths: Sequence[str], places: Sequence[str]) -> tuple[ExpandNode, ...]:
@@ -255,8 +259,6 @@ def _read_names(value: object, pointer: str, reader: _Reader) -> object:
 
 
 def _read_sort(value: object, pointer: str, reader: _Reader) -> object:
-    if isinstance(value, str):
-        value = [value]
     if not isinstance(value, list):
         reader.fault(pointer, "A list of sort keys is expected here.")
         return ()

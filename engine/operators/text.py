@@ -62,7 +62,6 @@ def escape_like(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
-@lru_cache(maxsize=512)
 def read_pattern(pattern: str) -> tuple[str, ...]:
     r"""Take a ``like`` pattern apart: ``%`` and ``_`` as themselves, all else as ``=`` and the literal text.
 
@@ -135,7 +134,7 @@ def is_like(pattern: str, text: str) -> bool:
     return bool(pieces) or open_start or not text
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=16)
 def _pieces(pattern: str) -> tuple[tuple[tuple[re.Pattern[str], int], ...], bool, bool]:
     """The parts between ``%``, each of a fixed length, and whether the pattern begins and ends with ``%``."""
     tokens = read_pattern(pattern)

@@ -100,8 +100,14 @@ def _plan_term(walk: Walk, scope: Scope, expression: str, word: str, term: Term)
     return walk.filter(scope, {expression: {word: operand}})
 
 
-def plan_text_query(q: str, type_name: str, context: PlanContext) -> PlannedCondition:
+def plan_text_query(q: str, type_name: str, context: PlanContext, *, parameter: str | None = None) -> PlannedCondition:
     """Plan ``q``: every word (quotes make a phrase) is somewhere in a searchable text field, whatever the case.
+
+    Args:
+        q: As the caller wrote it.
+        type_name: The type that it is over.
+        context: As for `plan_filter`.
+        parameter: The query parameter it came in, if it did.
 
     Raises:
         QueryTooComplex: It has too many words.
@@ -111,7 +117,8 @@ def plan_text_query(q: str, type_name: str, context: PlanContext) -> PlannedCond
         return PlannedCondition(TRUE, ())
     if len(words) > MAX_Q_WORDS:
         detail = f"q takes at most {MAX_Q_WORDS} words."
-        raise QueryTooComplex(detail, errors=[ErrorItem("too-complex", detail, pointer="/q")])
+        place = None if parameter is not None else "/q"
+        raise QueryTooComplex(detail, errors=[ErrorItem("too-complex", detail, pointer=place, parameter=parameter)])
     gate = gate_of(context.registry, context.rights)
     scope = names_of(gate, context.dialect).scope(type_name)
     readable = context.rights.readable(type_name)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from engine.language.ids import is_public_id
@@ -107,7 +106,6 @@ def describe(raw: object) -> str:
     return "an array" if isinstance(raw, list) else "an object"
 
 
-@lru_cache(maxsize=4096)
 def is_encodable(text: str, charset: str) -> bool:
     """Whether a column's charset has all characters of a text."""
     if text.isascii():

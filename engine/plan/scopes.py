@@ -20,6 +20,7 @@ from engine.registry.resource import Field, Relation
 
 MAX_CACHES = 1_000
 MAX_ENTRIES = 20_000
+MAX_WORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class FieldEntry:
         field: As the operators compare it: after the path's function, if there is one.
         source: The field itself.
         read: Reads an operand.
-        words: Spellings of operators seen so far; None = not allowed.
+        words: Spellings of allowed operators seen so far.
         leaves: Leaves made so far: equal ones are the same object, which makes shapes cheap to compare.
         has_days: Whether an operand may turn out to be a whole day.
         zoned: Whether the path's function depends on the time zone.
@@ -59,7 +60,7 @@ class FieldEntry:
     zoned: bool
     charset: str | None
     plain: FieldEntry | None = None
-    words: dict[str, Word | None] = attribute(default_factory=dict)
+    words: dict[str, Word] = attribute(default_factory=dict)
     leaves: dict[LeafKey, Leaf] = attribute(default_factory=dict)
 
     def word(self, spelling: str) -> Word | None:
@@ -68,7 +69,7 @@ class FieldEntry:
             return self.words[spelling]
         except KeyError:
             found = self._find_word(spelling)
-            if len(self.words) < 200:
+            if found is not None and len(self.words) < MAX_WORDS:
                 self.words[spelling] = found
             return found
 
