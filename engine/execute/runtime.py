@@ -16,6 +16,7 @@ from engine.io.resolver import Resolver
 from engine.plan.rights import Rights
 from engine.plan.shape import Dialect, PlanContext, ReadShape
 from engine.plan.tenancy import RuleContext, rule_values
+from engine.plan.write import WriteShape
 from engine.plugins.overrides import Overrides
 from engine.registry.resource import Registry
 from engine.render.rows import Writer, make_writer
@@ -47,6 +48,7 @@ class Runtime:
         changes: Takes committed writes.
         overrides: What YAML cannot say, by type.
         cursor_key: Seals cursors; the same in all workers.
+        writes: Compiled statements of writes; kept by `execute/write.py`.
     """
 
     registry: Registry
@@ -56,6 +58,7 @@ class Runtime:
     changes: Changes
     overrides: Mapping[str, Overrides]
     cursor_key: bytes
+    writes: dict[WriteShape, Statement] = field(default_factory=dict)
     _prepared: OrderedDict[ReadShape, Prepared] = field(default_factory=OrderedDict)
 
     @property

@@ -1,0 +1,16 @@
+"""The writes of one object: what `http/` and actions call. Each is in a file of its own; this is their list."""
+
+from engine.execute.create import create_object
+from engine.execute.delete import delete_object, restore_object
+from engine.execute.session import Outcome, WriteCall
+from engine.execute.update import move_object, update_object
+
+__all__ = [
+    "Outcome",
+    "WriteCall",
+    "create_object",
+    "delete_object",
+    "move_object",
+    "restore_object",
+    "update_object",
+]
