@@ -217,7 +217,7 @@ def _scalar(walk: Planning, operand: object) -> tuple[str, object]:
         raise OperandRefused("type-mismatch", f"A string, number or boolean is expected here, not {describe(operand)}.")
     if kind == "str":
         return kind, _unescape(walk, operand)
-    if kind == "num" and isinstance(operand, int) and abs(operand) > 2**63:
+    if kind == "num" and isinstance(operand, int) and not -(2**63) <= operand < 2**63:
         raise OperandRefused("out-of-range", "The integer is beyond 64 bits.")
     return kind, int(operand) if kind == "bool" else operand  # type: ignore[call-overload]
 

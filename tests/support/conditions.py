@@ -126,6 +126,13 @@ def make_context(
     )
 
 
+def make_scope(registry: Registry, dialect: Dialect, type_name: str = "journal") -> Scope:
+    """Where conditions over a type become clauses, without a database."""
+    rights = rights_of(registry, CALLER)
+    setting = Setting(registry, build_tables(registry, dialect), dialect, Viewer(1, rights.key), rights)
+    return Scope(setting, type_name, Names())
+
+
 class World:
     """A registry with its tables in a database."""
 

@@ -272,6 +272,7 @@ def test_the_caller_of_several_accounts_is_nobody_to_the_account_macro() -> None
         ({"tags": {"json": {"a": {"regex": "x"}}}}, "/filter/tags/json", "unknown-field"),
         ({"tags": {"has": [1]}}, "/filter/tags/has", "type-mismatch"),
         ({"tags": {"has": None}}, "/filter/tags/has", "type-mismatch"),
+        ({"tags": {"has": 2**63}}, "/filter/tags/has", "out-of-range"),
         ({"tags": {"length": "3"}}, "/filter/tags/length", "type-mismatch"),
         ({"tags": {"length": {"contains": 3}}}, "/filter/tags/length", "bad-operand"),
         ({"tags": {"gt": 3}}, "/filter/tags/gt", "unknown-field"),
