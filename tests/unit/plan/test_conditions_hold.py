@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from urllib.parse import quote
+
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +15,7 @@ from engine.language.search import parse_search
 from engine.operators import OPERATORS
 from engine.plan.canonical import canonical_filter
 from engine.plan.conditions import plan_filter, plan_query_terms, plan_text_query
+from engine.plan.shape import Dialect
 from engine.sql.statement import compile_statement
 from tests.support.conditions import make_context, make_registry, make_scope
 
@@ -86,23 +90,29 @@ VALUES = st.recursive(
 FILTERS = st.dictionaries(KEYS, VALUES, max_size=3)
 
 
-@given(FILTERS, st.sampled_from(["mariadb", "sqlite"]), st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Kiritimati"]))
-def test_any_json_as_a_filter_is_planned_and_compiled_or_refused(raw: object, dialect: str, zone: str) -> None:
-    context = make_context(REGISTRY, dialect, timezone=zone)  # type: ignore[arg-type]
+def refusal_of(work: Callable[[], object]) -> Problem | None:
+    """The refusal that some work ends with, if it does; whatever else it raises is a fault of ours."""
     try:
-        planned = plan_filter(raw, "journal", context)
+        work()
     except Problem as problem:
+        return problem
+    return None
+
+
+@given(FILTERS, st.sampled_from(["mariadb", "sqlite"]), st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Kiritimati"]))
+def test_any_json_as_a_filter_is_planned_and_compiled_or_refused(raw: object, dialect: Dialect, zone: str) -> None:
+    context = make_context(REGISTRY, dialect, timezone=zone)
+    problem = refusal_of(lambda: plan_filter(raw, "journal", context))
+    if problem is not None:
         assert problem.status == 422
         assert all(item.pointer is not None and item.pointer.startswith("/filter") for item in problem.errors)
         return
+    planned = plan_filter(raw, "journal", context)
     canonical_filter(raw, "journal", context)
-    scope = make_scope(REGISTRY, dialect)  # type: ignore[arg-type]
-    statement = compile_statement(scope.condition(planned.shape), dialect)  # type: ignore[arg-type]
+    statement = compile_statement(make_scope(REGISTRY, dialect).condition(planned.shape), dialect)
     statement.arrange({f"v{index}": value for index, value in enumerate(planned.values)})
-    assert all(
-        isinstance(value, str | int | float | bytes) or hasattr(value, "year") or dialect == "mariadb"
-        for value in planned.values
-    )
+    if dialect == "sqlite":
+        assert all(isinstance(value, str | int | float) for value in planned.values)
 
 
 @given(
@@ -130,9 +140,8 @@ def test_any_json_as_a_filter_is_planned_and_compiled_or_refused(raw: object, di
     )
 )
 def test_any_json_as_a_search_body_is_read_or_refused(raw: object) -> None:
-    try:
-        parse_search(raw)
-    except Problem as problem:
+    problem = refusal_of(lambda: parse_search(raw))
+    if problem is not None:
         assert problem.status == 422
         assert all(item.pointer is not None for item in problem.errors)
         orjson.dumps([item.pointer for item in problem.errors])
@@ -141,20 +150,20 @@ def test_any_json_as_a_search_body_is_read_or_refused(raw: object) -> None:
 @given(st.binary(max_size=40) | st.text('abtilefrso=&%20+.,{}":[]', max_size=40).map(str.encode))
 def test_any_bytes_as_a_query_string_are_read_or_refused(raw: bytes) -> None:
     context = make_context(REGISTRY)
-    try:
+
+    def work() -> None:
         body = parse_query(raw)
         plan_query_terms(body.terms, "journal", context)
         plan_text_query(body.q or "", "journal", context)
-    except Problem as problem:
-        assert problem.status in (400, 422)
+
+    problem = refusal_of(work)
+    assert problem is None or problem.status in (400, 422)
 
 
 @given(st.sampled_from(FIELDS), st.sampled_from([*OPERATORS, "ncontains", "nope", ""]), st.text(max_size=8))
 def test_any_parameter_is_planned_or_refused(field: str, operator: str, text: str) -> None:
     context = make_context(REGISTRY, "mariadb")
-    try:
-        body = parse_query(f"{field}.{operator}=".encode() + text.encode("utf-8", "replace").replace(b"%", b"%25"))
-        plan_query_terms(body.terms, "journal", context)
-    except Problem as problem:
-        assert problem.status in (400, 422)
-        assert all(item.pointer is None for item in problem.errors)
+    query = f"{field}.{operator}={quote(text.encode('utf-8', 'replace'))}"
+    problem = refusal_of(lambda: plan_query_terms(parse_query(query).terms, "journal", context))
+    assert problem is None or problem.status in (400, 422)
+    assert problem is None or all(item.pointer is None for item in problem.errors)
