@@ -42,7 +42,7 @@ from engine.observe import Notice, StatementRan, observe
 from engine.plugins.actions import Action, check_actions, collect_actions
 from engine.plugins.overrides import Overrides, collect_overrides
 from engine.registry.findings import Finding, Place
-from engine.registry.load import Loaded, load_registry
+from engine.registry.load import load_registry
 from engine.registry.reflection import ReflectedDatabase
 from engine.registry.resource import Registry
 from engine.settings import Settings, load_settings
@@ -111,8 +111,8 @@ class Engine:
         await self.database.close()
 
 
-def load_for(settings: Settings, reflection: ReflectedDatabase | None) -> Loaded:
-    """Load the registry that the settings name.
+def serving_registry(settings: Settings, reflection: ReflectedDatabase) -> Registry:
+    """The registry as it can be served on a database as it is.
 
     Raises:
         RegistryRefused: It has errors.
@@ -120,18 +120,19 @@ def load_for(settings: Settings, reflection: ReflectedDatabase | None) -> Loaded
     loaded = load_registry(settings.registry, reflection)
     if loaded.registry is None:
         raise RegistryRefused(loaded.findings)
-    return loaded
+    return loaded.registry
 
 
-def registry_for(settings: Settings, reflection: ReflectedDatabase) -> Registry:
-    """The registry for a database as it is; what `migrate` plans by.
+def target_registry(settings: Settings, reflection: ReflectedDatabase) -> Registry:
+    """The registry as it will be once the database has been migrated; what `migrate` plans by.
 
     Raises:
-        RegistryRefused: It has errors.
+        RegistryRefused: It has errors that no migration takes away.
     """
-    registry = load_for(settings, reflection).registry
-    assert registry is not None
-    return registry
+    loaded = load_registry(settings.registry, reflection)
+    if loaded.target is None:
+        raise RegistryRefused(loaded.findings)
+    return loaded.target
 
 
 async def prepare_database(settings: Settings) -> ReflectedDatabase:
@@ -144,11 +145,11 @@ async def prepare_database(settings: Settings) -> ReflectedDatabase:
     if settings.dialect == "sqlite":
         path = Path(urlsplit(settings.database_url).path.removeprefix("/"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        await migrate(settings.database_url, lambda found: registry_for(settings, found), say=_announce_step)
+        await migrate(settings.database_url, lambda found: target_registry(settings, found), say=_announce_step)
     else:
-        steps = await pending(settings.database_url, lambda found: registry_for(settings, found))
+        steps = await pending(settings.database_url, lambda found: target_registry(settings, found))
         if steps:
-            raise MigrationsPending([step.sentence for step in steps])
+            raise MigrationsPending([step.description for step in steps])
     return await reflect(settings.database_url)
 
 
@@ -187,7 +188,7 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         RegistryRefused, MigrationsPending, SettingsError, Unavailable: As their names say.
     """
     reflection = await prepare_database(settings)
-    registry = registry_for(settings, reflection)
+    registry = serving_registry(settings, reflection)
     plugins, findings = find_all_plugins(settings, registry)
     if any(finding.severity == "error" for finding in findings):
         raise RegistryRefused(findings, "Plug-ins have errors.")

@@ -47,5 +47,7 @@ async def send_reply(reply: Reply, send: Send, common: list[tuple[bytes, bytes]]
     if reply.content_type is not None:
         headers.append((b"content-type", reply.content_type))
         headers.append((b"content-length", b"%d" % len(reply.body)))
+    elif reply.status not in (204, 304):
+        headers.append((b"content-length", b"0"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if is_head else reply.body})

@@ -136,6 +136,7 @@ def plan_list(
     values.update({f"v{i}": value for i, value in enumerate(condition.values)})
     values["limit"] = limit + 1
     values["offset"] = offset
+    values["reach"] = limit + 1 + offset
     can_continue = not any(key.is_count for key in order)
     binding = _bind(resource, chain, search, order, context) if can_continue else b""
     if search.cursor is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal_column, null, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, null, select
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.selectable import FromClause
 
@@ -23,7 +23,8 @@ from engine.operators import Subject, build_leaf
 from engine.plan.columns import selection_columns
 from engine.plan.shape import Const, Dialect, Link, Order, Path, ReadShape, Selection
 from engine.registry.resource import Resource
-from engine.sql.keyset import after_position, order_by, order_keys
+from engine.sql.keyset import order_keys
+from engine.sql.page import build_page
 from engine.sql.relations import Names, Scope, Setting, guard_clauses
 from engine.sql.statement import Statement, compile_statement
 
@@ -67,15 +68,7 @@ def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]
     exprs = [_order_expr(scope, key, f"k{index}") for index, key in enumerate(shape.order)]
     keys = order_keys(shape.order, exprs, scope.root.c[resource.key])
     columns.extend([_via_column(scope, shape)] if shape.page == "arm" else exprs)
-    if shape.keyset is not None:
-        clauses.append(after_position(keys, shape.keyset))
-    backward = shape.keyset is not None and shape.keyset.backward
-    query = select(*columns).select_from(scope.source).where(and_(*clauses))
-    query = query.order_by(*order_by(keys, backward=backward)).limit(bindparam("limit", type_=Integer))
-    if shape.has_offset:
-        return query.offset(bindparam("offset", type_=Integer))
-    # SQLAlchemy gives SQLite an OFFSET in any case; ours has no value that a call would have to bring.
-    return query.offset(literal_column("0")) if setting.dialect == "sqlite" else query
+    return build_page(shape, setting.dialect, columns, scope.source, clauses, keys)
 
 
 def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]:
