@@ -50,7 +50,9 @@ class Field:
         collation, charset: Of the column as reflected; None where we created it (utf8mb4_nopad_bin).
         is_exact: The column compares text byte for byte, trailing spaces included, as it is.
         stored_as: How the column stores the value where that is not the kind's own way:
-            ``native`` for all columns we create; ``date_text``/``datetime_text``/``real`` … for reflected SQLite columns.
+            ``native`` for all columns we create; ``date_text``/``datetime_text``/``real`` … for reflected SQLite ones.
+        stores_null: The column may hold NULL although `nullable` is false: the registry tightened it.
+        ui: Options for form libraries, passed on as they are.
     """
 
     name: str
@@ -98,6 +100,8 @@ class Field:
     charset: str | None = None
     is_exact: bool = True
     stored_as: str = "native"
+    stores_null: bool = False
+    ui: Mapping[str, Any] | None = None
 
     @property
     def is_readable(self) -> bool:
@@ -253,6 +257,7 @@ class Resource:
         public: None (not public), or the filter of the rows that everybody may read (``{}`` = all).
         is_reflected: The table existed; we did not make it.
         is_view: Read-only.
+        ui: Options for form libraries, passed on as they are.
     """
 
     name: str
@@ -289,6 +294,7 @@ class Resource:
     history: bool = False
     is_reflected: bool = False
     is_view: bool = False
+    ui: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
