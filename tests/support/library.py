@@ -49,6 +49,7 @@ SHELF = _resource(
     AccountRule(kind="own", column="library_id"),
     _ACCOUNT,
     Field(name="code", column="code", kind="string", size=20, unique=True, nullable=False),
+    Field(name="created_on", column="created_on", kind="datetime", role="created", nullable=False),
     relations={"library": _ACCOUNT_RELATION},
     children=(Child("book", "shelf_id", "book", "cascade"),),
     created="created_on",
