@@ -111,9 +111,9 @@ def _loosenings(
 ) -> Iterator[tuple[str, str, str]]:
     sized = min([size for size in (wanted.size, said.max_length) if size is not None], default=None)
     if said.type and wanted.kind in _TEXTS and wanted.kind != "uuid" and column.size and dialect != "sqlite":
-        if sized is None:
+        if sized is None and column.kind == "string":
             yield "type", f"takes any length, its column {column.size} characters", f"say string({column.size}) or less"
-        elif sized > column.size:
+        elif sized is not None and sized > column.size:
             help_ = f"say at most {column.size}, or widen the column"
             yield "type", f"takes {sized} characters, its column {column.size}", help_
     if said.max_length and column.size and said.max_length > column.size and not said.type:

@@ -6,7 +6,7 @@ Single fields are made in `fields.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from engine.registry.drafts import Draft, report_column
@@ -86,6 +86,9 @@ class Assembler:
             role="parent" if is_parent else "relation",
         )  # fmt: skip
         if made is not None:
+            if is_parent and draft.found is None:
+                # Of several parents exactly one is set.
+                made = replace(made, nullable=len(draft.said.parent or ()) > 1)
             self.refs[draft.name, name] = target
             draft.fields[name] = made
 

@@ -15,10 +15,12 @@ from engine.registry.findings import Path, Report, suggest
 from engine.registry.grammar import EnumValueDeclaration, FieldDeclaration
 from engine.registry.kinds import KINDS, KindError
 from engine.registry.names import title_of
+from engine.registry.parsing import INTEGER_BITS
 from engine.registry.reflection import Dialect, ReflectedColumn, ReflectedTable
 from engine.registry.resource import EnumValue, Field
 
 SILENT = FieldDeclaration()
+MEDIUMTEXT_BYTES = 2**24 - 1
 
 Role = Literal["plain", "relation", "parent"]
 
@@ -118,7 +120,7 @@ def _merge(
         nullable = said.nullable
     text = found if found is not None and found.charset is not None else None
     stored = found.stored_as if found is not None and found.kind == wanted.kind else "native"
-    sizes = _sizes(wanted, found)
+    sizes = _sizes(wanted, found, is_said=said.type is not None)
     return Field(
         name=name,
         column=column,
@@ -157,25 +159,27 @@ def _merge(
         items=said.items,
         collation=found.collation if found is not None else None,
         charset=text.charset if text is not None else None,
-        is_exact=found.is_exact if found is not None else True,
+        is_exact=found is None or found.is_exact or KINDS[wanted.kind].family not in ("text", "enum"),
         stored_as="real" if wanted.kind == "decimal" and found is not None and found.kind == "float" else stored,
         **sizes,
     )
 
 
-def _sizes(wanted: FieldType, found: ReflectedColumn | None) -> dict[str, Any]:
+def _sizes(wanted: FieldType, found: ReflectedColumn | None, *, is_said: bool) -> dict[str, Any]:
     size, precision, scale = wanted.size, wanted.precision, wanted.scale
     if found is None:
         return {"size": size, "precision": precision, "scale": scale}
     if found.size is not None and wanted.kind not in ("enum", "relation", "json"):
-        size = found.size if size is None else min(size, found.size)
+        # From MEDIUMTEXT on a size is bytes that nobody runs out of.
+        known = found.size if found.size < MEDIUMTEXT_BYTES else None
+        size = min((one for one in (size, known) if one is not None), default=None)
     if wanted.kind == "decimal" and precision is None:
         precision, scale = found.precision, found.scale
     whole = wanted.kind in ("integer", "bigint", "relation")
     bits = found.bits if whole else None
-    if whole and wanted.kind == "integer" and bits is not None and found.kind == "bigint":
-        # SQLite's integers all have 64 bits, and a registry may want less of a column.
-        bits = 32
+    if is_said and bits is not None and wanted.kind == "integer":
+        # A registry may want less of a column, and SQLite's integers all have 64 bits.
+        bits = min(bits, INTEGER_BITS["integer"])
     return {"size": size, "precision": precision, "scale": scale, "bits": bits, "unsigned": whole and found.unsigned}
 
 
