@@ -141,7 +141,8 @@ def translate(fault: Exception, sql: str) -> Exception:
     match code:
         case _ if code in UNIQUE:
             return UniqueViolated(name)
-        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        # A key with ON DELETE RESTRICT refuses as a trigger does.
+        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY | sqlite3.SQLITE_CONSTRAINT_TRIGGER:
             return ForeignKeyViolated("", is_delete=sql.lstrip()[:6].upper() == "DELETE")
         case sqlite3.SQLITE_TOOBIG | sqlite3.SQLITE_MISMATCH:
             return ValueRefused(None)
