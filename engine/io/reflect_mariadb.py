@@ -47,6 +47,8 @@ _KINDS = {
     "varbinary": "binary", "tinyblob": "binary", "blob": "binary", "mediumblob": "binary", "longblob": "binary",
 }  # fmt: skip
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64, "year": 16}
+# Longer than any request may be.
+_UNLIMITED = frozenset({"mediumtext", "longtext", "mediumblob", "longblob"})
 _BOOLEAN_TYPES = ("tinyint(1)", "bit(1)")
 _ENUM_VALUE = re.compile(r"'((?:[^'\\]|''|\\.)*)'")
 _JSON_CHECK = re.compile(r"json_valid\(`((?:[^`]|``)+)`\)", re.IGNORECASE)
@@ -128,7 +130,7 @@ def _read_column(row: _Column, documents: set[tuple[str, str]]) -> ReflectedColu
         name=row.name,
         type=row.column_type.lower() if row.data_type not in ("enum", "set") else row.column_type,
         kind=kind,
-        size=row.length if kind in ("string", "text", "binary", "enum") else None,
+        size=row.length if kind in ("string", "text", "binary") and row.data_type not in _UNLIMITED else None,
         bits=_BITS.get(row.data_type) if kind in ("integer", "bigint") else None,
         precision=row.precision if kind == "decimal" else None,
         scale=row.scale if kind == "decimal" else None,
