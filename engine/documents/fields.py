@@ -7,7 +7,7 @@ look like is `forms.py`'s business.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from engine.documents.links import CRUD
@@ -19,6 +19,8 @@ from engine.registry.resource import Field, Registry, Resource
 
 PICKER_LIMIT = 20
 SERVER_DEFAULT = {"kind": "server"}
+# Declared defaults that only a request gives a value; see `plan/values.py`.
+MACRO_DEFAULTS = frozenset({"$now", "$today", "$current_user"})
 
 _PLACE = re.compile(r"\{([A-Za-z0-9_]+)(?:\.[A-Za-z0-9_.]+)?\}")
 _WIDGETS = {
@@ -67,8 +69,37 @@ def widget_of(field: Field) -> str:
     return _WIDGETS[field.kind]
 
 
+def default_of(field: Field, made: Collection[str] = ()) -> dict[str, Any] | None:
+    """What a create that leaves the field out gives it, as ``fields.*.default`` says it; None where it has no default.
+
+    Args:
+        field: The field.
+        made: Names of the type's fields whose default an override makes.
+    """
+    if field.role in ("public_id", "created", "updated") or field.name in made:
+        return SERVER_DEFAULT
+    if not field.has_default:
+        return None
+    value = field.default
+    if isinstance(value, str) and value.startswith("$"):
+        if value in MACRO_DEFAULTS:
+            return SERVER_DEFAULT
+        value = value.removeprefix("$") if value.startswith("$$") else value
+    return {"kind": "value", "value": value}
+
+
+def is_demanded(field: Field, made: Collection[str] = ()) -> bool:
+    """Whether a create must give the field. A parent's comes from the path as well, so no schema demands it."""
+    return field.required and field.role != "parent" and default_of(field, made) is None
+
+
 def field_entry(
-    registry: Registry, resource: Resource, field: Field, rights: Rights, groups: Mapping[str, str]
+    registry: Registry,
+    resource: Resource,
+    field: Field,
+    rights: Rights,
+    groups: Mapping[str, str],
+    made: Collection[str] = (),
 ) -> dict[str, Any]:
     """Everything that a caller may do with one field.
 
@@ -78,6 +109,7 @@ def field_entry(
         field: One of `known_fields`.
         rights: The caller's.
         groups: Field name → name of its group.
+        made: See `default_of`.
     """
     name = resource.name
     is_readable = field.name in rights.readable(name)
@@ -92,12 +124,11 @@ def field_entry(
         entry["unique"] = True
     entry.update(readable=is_readable, createable=is_createable, updateable=is_updateable)
     if is_written and field.role != "parent":
-        entry["required"] = field.required
+        entry["required"] = is_demanded(field, made)
     entry["nullable"] = field.nullable
-    if field.role in ("public_id", "created", "updated"):
-        entry["default"] = SERVER_DEFAULT
-    elif field.has_default:
-        entry["default"] = {"kind": "value", "value": field.default}
+    default = default_of(field, made)
+    if default is not None:
+        entry["default"] = default
     entry["filterable"] = list(field.operators) if is_readable else []
     entry["sortable"] = field.sortable and is_readable
     entry.update(_marks(field, is_readable=is_readable))

@@ -7,10 +7,11 @@ no references, unions with ``null`` alone. What a value of a kind looks like sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from engine.documents.fields import known_fields, widget_of
+from engine.documents.fields import default_of, is_demanded, known_fields, widget_of
 from engine.plan.rights import Rights
 from engine.registry.fragments import Mode
 from engine.registry.kinds import KINDS
@@ -45,26 +46,32 @@ _WRITTEN_BY_US = {
 }
 
 
-def form_schemas(resource: Resource, rights: Rights) -> dict[str, dict[str, Any]]:
+def form_schemas(resource: Resource, rights: Rights, made: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """The schemas of a create, of an update and of what is read, for a caller."""
     known = known_fields(resource, rights)
     name = resource.name
     return {
-        "create": create_schema(resource, [field for field in known if field.name in rights.createable(name)]),
+        "create": create_schema(resource, [field for field in known if field.name in rights.createable(name)], made),
         "update": update_schema(resource, [field for field in known if field.name in rights.updateable(name)]),
         "read": read_schema(resource, [field for field in known if field.name in rights.readable(name)]),
     }
 
 
-def create_schema(resource: Resource, fields: Sequence[Field]) -> dict[str, Any]:
-    """The schema of a create: nothing but these fields, those required that have no default."""
+def create_schema(resource: Resource, fields: Sequence[Field], made: Collection[str] = ()) -> dict[str, Any]:
+    """The schema of a create: nothing but these fields, those required that have no default.
+
+    Args:
+        resource: The type.
+        fields: Those that the caller may give.
+        made: See `fields.default_of`.
+    """
     schema: dict[str, Any] = {"title": resource.title, "type": "object", "additionalProperties": False}
-    required = [field.name for field in fields if is_demanded(field)]
+    required = [field.name for field in fields if is_demanded(field, made)]
     if required:
         schema["required"] = required
     if not fields:
         schema["minProperties"] = 1
-    schema["properties"] = {field.name: property_of(field, "create") for field in fields}
+    schema["properties"] = {field.name: property_of(field, "create", made) for field in fields}
     return schema
 
 
@@ -89,14 +96,17 @@ def read_schema(resource: Resource, fields: Sequence[Field]) -> dict[str, Any]:
     }
 
 
-def is_demanded(field: Field) -> bool:
-    """Whether a create must give the field. A parent's comes from the path as well, so no schema demands it."""
-    return field.required and not field.has_default and field.role != "parent"
-
-
-def property_of(field: Field, mode: Mode) -> dict[str, Any]:
+def property_of(field: Field, mode: Mode, made: Collection[str] = ()) -> dict[str, Any]:
     """The schema of one field: its kind's, with what people read about it."""
+    if mode != "read" and field.required and field.nullable:
+        # A field that is demanded takes no null, whatever its column does.
+        field = replace(field, nullable=False)
     fragment = KINDS[field.kind].schema(field, mode)
+    default = default_of(field, made)
+    if default is None or default.get("value") is None:
+        fragment.pop("default", None)
+    elif "default" in fragment:
+        fragment["default"] = default["value"]
     schema: dict[str, Any] = {}
     if "type" in fragment:
         schema["type"] = fragment.pop("type")
@@ -152,7 +162,7 @@ def form_hints(fields: Iterable[Field], groups: Sequence[dict[str, Any]]) -> dic
     hints: dict[str, Any] = {"ui:options": {"order": [*order, "*"]}}
     focused = next((name for name in order if widget_of(drawn[name]) == "text"), None)
     for name in order:
-        hint = _hint(drawn[name], is_focused=name == focused)
+        hint = {**_hint(drawn[name], is_focused=name == focused), **(drawn[name].ui or {})}
         if hint:
             hints[name] = hint
     return hints

@@ -12,6 +12,7 @@ from engine.registry.resource import Parent, Registry, Resource
 CRUD = "/v3/crud"
 ACTIONS = "/v3/action"
 PROBLEMS = "/v3/meta/problems"
+REGISTRY = "/v3/meta/registry"
 OPENAPI = "/openapi.json"
 
 Entry = dict[str, object]
@@ -95,12 +96,25 @@ def child_entries(registry: Registry, resource: Resource, rights: Rights) -> lis
 
 # Endings of a type's model names in OpenAPI; see `openapi_models.py`.
 MODEL_ENDINGS = frozenset(
-    ("create", "update", "replace", "page", "search", "filter", "terms", "object", "relation", "expand")
+    (
+        "create",
+        "update",
+        "replace",
+        "page",
+        "search",
+        "filter",
+        "terms",
+        "object",
+        "relation",
+        "expand",
+        "changes",
+        "move",
+    )
 )
 # What models that belong to no type are called, or begin with.
 SHARED_MODELS = frozenset(
     (
-        "problem", "fault", "page_meta", "object_meta", "option_page", "move", "trial", "null_condition",
+        "problem", "fault", "page_meta", "object_meta", "option_page", "trial", "null_condition",
         "json_condition",
         "json_length", "catalogue", "type_entry", "health", "text", "uuid", "number", "boolean", "date", "date_time",
         "datetime", "time", "json", "id", "binary", "integer8", "integer16", "integer24", "integer32", "integer64",

@@ -7,11 +7,12 @@ handed in. Rendering to bytes and keeping them is the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
-from engine.documents.links import ACTIONS, CRUD, OPENAPI, PROBLEMS
+from engine.documents.links import ACTIONS, CRUD, OPENAPI, PROBLEMS, REGISTRY
 from engine.documents.openapi_models import TypeModels
 from engine.documents.openapi_paths import path_components, type_paths
 from engine.documents.openapi_shared import (
@@ -51,6 +52,7 @@ def openapi_document(
     version: str = "0",
     server_url: str = "/",
     actions: Iterable[Mapping[str, Any]] = (),
+    defaults: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The document for a caller.
 
@@ -61,6 +63,7 @@ def openapi_document(
         server_url: Where the server is, as its clients see it.
         actions: OpenAPI fragments with ``paths`` and perhaps ``components`` for hand-written actions,
             already narrowed to what the caller may call.
+        defaults: By type, the fields whose default an override makes; a create need not give them.
 
     Returns:
         A fresh dict.
@@ -78,7 +81,7 @@ def openapi_document(
         "paths": {},
         "components": components,
     }
-    models = TypeModels(gate_of(registry, rights), components)
+    models = TypeModels(gate_of(registry, rights), components, defaults)
     paths: Json = document["paths"]
     components["schemas"].update(_catalogue_models())
     paths.update(_catalogue_paths(is_open=any(one.public is not None for one in registry.types.values())))
@@ -164,14 +167,16 @@ def _own_paths() -> Json:
         "description": "A problem's code.",
         "schema": {"type": "string", "enum": list(CODES)},
     }
+    openapi = {"200": reply("It.", {"type": "object"}, ["ETag"]), "304": reply("You have it.", None, ["ETag"])}
     away = {**reply("Not ready.", health), "description": "Something that requests need does not answer."}
     metrics = {**reply("Prometheus text."), "content": {"text/plain": {"schema": {"type": "string"}}}}
     return {
         f"{PROBLEMS}/{{code}}": {
-            "get": _open("problem_page", "What a problem's code means", DOCUMENTS_TAG, {"200": problem_page}, (404,)),
+            "get": _known("problem_page", "What a problem's code means", {"200": problem_page}, (404,)),
             "parameters": [code],
         },
-        OPENAPI: {"get": _open("openapi", "This document", DOCUMENTS_TAG, {"200": reply("It.", {"type": "object"})})},
+        REGISTRY: {"get": _known("registry", "Which registry runs", {"200": reply("Its digest and state.", row)})},
+        OPENAPI: {"get": _open("openapi", "This document", DOCUMENTS_TAG, openapi)},
         "/docs": {"get": _open("docs", "This document, to read", DOCUMENTS_TAG, {"200": {**reply("A page."), **page}})},
         "/health/live": {
             "get": _open("health_live", "The process lives", OPERATIONS_TAG, {"200": reply("It does.", health)})
@@ -191,6 +196,13 @@ def _own_paths() -> Json:
             )
         },
     }
+
+
+def _known(name: str, summary: str, replies: Json, problems: tuple[int, ...] = ()) -> Json:
+    """A call for every known caller, whatever his rights."""
+    operation = _open(name, summary, DOCUMENTS_TAG, replies, problems)
+    del operation["security"]
+    return operation
 
 
 def _open(name: str, summary: str, tag: str, replies: Json, problems: tuple[int, ...] = ()) -> Json:

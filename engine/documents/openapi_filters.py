@@ -16,7 +16,7 @@ from typing import Any
 from engine.documents.links import model_name
 from engine.documents.openapi_shared import ID_VALUE, Json, model
 from engine.operators import OPERATORS
-from engine.plan.fields import Gate
+from engine.plan.fields import FieldRefused, Gate
 from engine.registry.families import DEFAULTS, FUNCTIONS
 from engine.registry.kinds import KINDS
 from engine.registry.parsing import ID_PATTERN, INTEGER_BITS, decimal_pattern
@@ -73,11 +73,10 @@ class FilterModels:
         for field_name in self._gate.usable(resource.name, "filter"):
             field = resource.fields[field_name]
             properties[field_name] = model(self.field_filter(resource, field, field.operators))
-            for function, families in FUNCTIONS.items():
-                if KINDS[field.kind].family in families:
-                    made = self._function_filter(resource, field, function)
-                    if made is not None:
-                        properties[f"{function}({field_name})"] = model(made)
+            for function in FUNCTIONS:
+                made = self._function_filter(resource, field, function)
+                if made is not None:
+                    properties[f"{function}({field_name})"] = model(made)
         for relation_name in self._gate.relation_names(resource.name):
             if relation_name not in properties and self._gate.rights.may(_target(resource, relation_name), "read"):
                 properties[relation_name] = self._relation(resource.relations[relation_name])
@@ -129,6 +128,12 @@ class FilterModels:
         return _BASES[kind]
 
     def _function_filter(self, resource: Resource, field: Field, function: str) -> str | None:
+        if KINDS[field.kind].family not in FUNCTIONS[function]:
+            return None
+        try:
+            self._gate.resolve(resource.name, f"{function}({field.name})", "filter")
+        except FieldRefused:
+            return None
         compared = _AFTER.get(function, _INTEGER)
         operators: Sequence[str] = DEFAULTS[KINDS[compared.kind].family]
         if function == "lower":

@@ -6,17 +6,18 @@ Their filters are `openapi_filters.py`'s, the operations that use them
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from engine.documents.fields import known_fields
-from engine.documents.forms import create_schema, is_demanded, read_schema, update_schema
+from engine.documents.fields import is_demanded, known_fields
+from engine.documents.forms import create_schema, read_schema, update_schema
 from engine.documents.links import model_name
 from engine.documents.openapi_filters import FilterModels, query_terms
-from engine.documents.openapi_shared import Json, json_content, model, reply
+from engine.documents.openapi_shared import ID_VALUE, Json, json_content, model, reply
 from engine.language.query import LIST_PARAMETERS
 from engine.language.search import COUNT_MODES, DELETED_MODES, MAX_Q
 from engine.plan.fields import Gate
+from engine.plan.nested import MAX_CHILDREN
 from engine.plan.rights import Rights
 from engine.registry.resource import Field, Relation, Resource
 
@@ -29,10 +30,12 @@ class TypeModels:
     Args:
         gate: What the caller may use.
         components: The document's components; they grow.
+        defaults: By type, the fields whose default an override makes.
     """
 
-    def __init__(self, gate: Gate, components: Json) -> None:
+    def __init__(self, gate: Gate, components: Json, defaults: Mapping[str, Collection[str]]) -> None:
         self._gate = gate
+        self._defaults = defaults
         self._components = components
         self._schemas: Json = components["schemas"]
         self._filters = FilterModels(gate, self._schemas)
@@ -56,10 +59,19 @@ class TypeModels:
             self._add_body(f"{name}Create")
         if rights.may(resource.name, "update"):
             changed = [field for field in known if field.name in rights.updateable(resource.name)]
-            self._schemas[f"{name}Update"] = update_schema(resource, changed)
-            self._schemas[f"{name}Replace"] = _replace_model(resource, changed)
+            changes = self._child_changes(resource)
+            update = update_schema(resource, changed)
+            self._schemas[f"{name}Update"] = {**update, "properties": {**update["properties"], **changes}}
+            self._schemas[f"{name}Replace"] = _replace_model(update, changed, changes, self._made(resource))
             self._add_body(f"{name}Update")
             self._add_body(f"{name}Replace")
+            if resource.parents:
+                self._schemas[f"{name}Move"] = _move_model(
+                    [one.type for one in resource.parents if rights.sees(one.type)]
+                )
+                self._add_body(f"{name}Move")
+        if any(rights.may(resource.name, verb) for verb in ("create", "update", "delete")):
+            self._schemas[f"{name}Changes"] = self._changes_model(resource, name)
 
     def name_of(self, resource: Resource) -> str:
         """The name of a type's model."""
@@ -88,7 +100,8 @@ class TypeModels:
     def _create_model(self, resource: Resource, known: Iterable[Field]) -> Json:
         """What a create takes; children may come along under their segment."""
         createable = self._rights.createable(resource.name)
-        schema = create_schema(resource, [field for field in known if field.name in createable])
+        fields = [field for field in known if field.name in createable]
+        schema = create_schema(resource, fields, self._made(resource))
         for child in resource.children:
             if self._rights.may(child.type, "create") and child.segment not in schema["properties"]:
                 created = model(f"{model_name(self._gate.registry, child.type)}Create")
@@ -96,9 +109,42 @@ class TypeModels:
                     "type": "array",
                     "title": self._gate.registry.types[child.type].plural,
                     "items": created,
+                    "maxItems": MAX_CHILDREN,
                     "writeOnly": True,
                 }
         return schema
+
+    def _child_changes(self, resource: Resource) -> Json:
+        """The keys under which an update takes what is to be done with children."""
+        verbs = ("create", "update", "delete")
+        return {
+            child.segment: {**model(f"{model_name(self._gate.registry, child.type)}Changes"), "writeOnly": True}
+            for child in resource.children
+            if child.segment not in resource.fields and any(self._rights.may(child.type, verb) for verb in verbs)  # type: ignore[arg-type]
+        }
+
+    def _changes_model(self, resource: Resource, name: str) -> Json:
+        """Several writes of children inside an update of their parent."""
+        properties: Json = {}
+        if self._rights.may(resource.name, "create"):
+            properties["create"] = {"type": "array", "items": model(f"{name}Create"), "maxItems": MAX_CHILDREN}
+        if self._rights.may(resource.name, "update"):
+            update: Json = dict(self._schemas[f"{name}Update"])
+            update["properties"] = {"id": ID_VALUE, **update["properties"]}
+            update["required"] = ["id"]
+            update["minProperties"] = 2
+            properties["update"] = {"type": "array", "items": update, "maxItems": MAX_CHILDREN}
+        if self._rights.may(resource.name, "delete"):
+            properties["delete"] = {"type": "array", "items": ID_VALUE, "maxItems": MAX_CHILDREN}
+        return {
+            "title": f"Changes of {resource.plural.lower()}",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": properties,
+        }
+
+    def _made(self, resource: Resource) -> Collection[str]:
+        return self._defaults.get(resource.name, ())
 
     def _relations(self, resource: Resource) -> list[Relation]:
         """The relations that the caller may expand."""
@@ -259,11 +305,28 @@ class TypeModels:
             }
 
 
-def _replace_model(resource: Resource, fields: list[Field]) -> Json:
-    """What a PUT takes: as an update, but all that a create demands."""
-    schema: Json = update_schema(resource, fields)
+def _move_model(types: list[str]) -> Json:
+    """A new parent."""
+    parent = {
+        "type": "object",
+        "required": ["type", "id"],
+        "additionalProperties": False,
+        "properties": {"type": {"type": "string", "enum": types}, "id": ID_VALUE},
+    }
+    return {
+        "title": "A new parent",
+        "type": "object",
+        "required": ["parent"],
+        "additionalProperties": False,
+        "properties": {"parent": parent if types else {"type": "object", "maxProperties": 0}},
+    }
+
+
+def _replace_model(update: Json, fields: list[Field], changes: Json, made: Collection[str]) -> Json:
+    """What a PUT takes: as an update, but all that a create demands. A secret that is left out stays as it is."""
+    schema: Json = {**update, "properties": {**update["properties"], **changes}}
     del schema["minProperties"]
-    required = [field.name for field in fields if is_demanded(field)]
+    required = [field.name for field in fields if is_demanded(field, made) and not field.secret]
     if required:
         schema["required"] = required
     return schema

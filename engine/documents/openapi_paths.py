@@ -117,7 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         verb="move", method="post", path="{id}/move", right="update", summary="Give one of {plural} another parent",
-        parameters=(*_WRITE, "IfMatch"), body="Move", replies=((200, "{}Written"), (204, None)),
+        parameters=(*_WRITE, "IfMatch"), body="{}Move", replies=((200, "{}Written"), (204, None)),
         problems=(404, 409, 412, *READ_BODY),
         exists=lambda resource: bool(resource.parents),
     ),
@@ -138,7 +138,6 @@ def path_components() -> Json:
             "Schema": schema_reply,
             "Trial": reply("The object as it would be.", model("Trial"), ["PreferenceApplied"]),
         },
-        "requestBodies": {"Move": {"required": True, "content": {"application/json": {"schema": model("Move")}}}},
         "parameters": {
             "Mode": {
                 "name": "mode",

@@ -199,20 +199,6 @@ def _schemas() -> Json:
             "required": ["data", "meta"],
             "properties": {"data": {"type": "object"}, "meta": model("ObjectMeta")},
         },
-        "Move": {
-            "title": "A new parent",
-            "type": "object",
-            "required": ["parent"],
-            "additionalProperties": False,
-            "properties": {
-                "parent": {
-                    "type": "object",
-                    "required": ["type", "id"],
-                    "additionalProperties": False,
-                    "properties": {"type": text, "id": ID_VALUE},
-                }
-            },
-        },
     }
 
 

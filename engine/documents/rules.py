@@ -58,6 +58,9 @@ def _require_parent(context: RuleContext) -> list[tuple[str, list[str]]]:
     if not names:
         return []
     if len(context.resource.parents) == 1:
+        parent = context.resource.fields[names[0]]
+        if context.resource.account.kind != "inherited" and parent.nullable:
+            return []
         return [(f"{names[0]} is needed unless the path gives it.", names)]
     return [(f"One of {', '.join(names)} is needed unless the path gives it.", names)]
 
@@ -125,6 +128,12 @@ def _bounded(context: RuleContext) -> list[tuple[str, list[str]]]:
     return rules
 
 
+def _storable(context: RuleContext) -> list[tuple[str, list[str]]]:
+    """The embedded database has no unsigned column of 64 bits."""
+    names = [f.name for f in context.fields if f.unsigned and f.bits == 64]
+    return [("The number must be one that the database can hold.", names)] if names else []
+
+
 def _finite(context: RuleContext) -> list[tuple[str, list[str]]]:
     names = [field.name for field in context.fields if field.kind == "float"]
     return [("The number must fit a double.", names)] if names else []
@@ -164,6 +173,7 @@ SERVER_RULES: dict[str, ServerRule] = {
         ServerRule("text-characters", _plain_text),
         ServerRule("date-range", _real_dates),
         ServerRule("out-of-range", _bounded),
+        ServerRule("storage-range", _storable),
         ServerRule("finite-number", _finite),
         ServerRule("json-nesting", _shallow_json),
         ServerRule("json-not-null", _json_not_null),

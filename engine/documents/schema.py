@@ -7,7 +7,7 @@ OpenAPI is `openapi.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -46,6 +46,7 @@ def type_document(
     *,
     actions: Iterable[Action] = (),
     validates: bool = False,
+    defaults: Collection[str] = (),
     drift: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The describe document of a type.
@@ -55,7 +56,8 @@ def type_document(
         resource: The type; one that the caller sees.
         rights: The caller's.
         actions: All actions that are served; those of the type are listed.
-        validates: Whether an override of the type checks whole objects (``validate``).
+        validates: Whether an override of the type may refuse an object (``validate``, ``before_create``).
+        defaults: Names of the fields whose default an override makes.
         drift: Differences between registry and database, for callers with the scope `SOURCE_SCOPE`.
 
     Returns:
@@ -85,10 +87,10 @@ def type_document(
         "display": _display(resource, rights),
         "parents": parent_entries(resource, rights),
         "permissions": permissions(resource, rights),
-        "schemas": form_schemas(resource, rights),
-        "ui": form_hints(written, groups),
+        "schemas": form_schemas(resource, rights, defaults),
+        "ui": {**form_hints(written, groups), **resource.ui},
         "groups": groups,
-        "fields": {field.name: field_entry(registry, resource, field, rights, group_of) for field in known},
+        "fields": {field.name: field_entry(registry, resource, field, rights, group_of, defaults) for field in known},
         "children": child_entries(registry, resource, rights),
         "list": _list(gate, resource),
         "search": _search(gate, resource),

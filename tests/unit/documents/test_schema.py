@@ -21,7 +21,15 @@ from engine.documents.schema import (
 from engine.plan.rights import rights_of
 from engine.plugins.actions import Action
 from engine.registry.resource import Registry
-from tests.support.registries import ALL, example_registry, principal_of, wide_registry
+from tests.support.registries import (
+    ALL,
+    example_registry,
+    field,
+    principal_of,
+    registry_of,
+    resource,
+    wide_registry,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "data" / "journal_entry.type.json"
 REGISTRIES = {"example": example_registry(), "wide": wide_registry()}
@@ -167,9 +175,9 @@ def test_hints_use_only_widgets_that_form_libraries_know(which: str, name: str) 
     order = document["ui"]["ui:options"]["order"]
     assert order[-1] == "*"
     assert {*document["schemas"]["create"]["properties"]} <= {*order}
-    for field, hint in document["ui"].items():
+    for name, hint in document["ui"].items():
         assert hint.get("ui:widget", "text") in WIDGETS
-        if field != "ui:options" and document["fields"][field]["nullable"]:
+        if name != "ui:options" and document["fields"][name]["nullable"]:
             assert hint["ui:emptyValue"] is None
 
 
@@ -193,6 +201,44 @@ def test_unique_fields_relations_and_several_parents_have_rules() -> None:
     note = document_of(REGISTRIES["wide"], "note")["serverRules"]
     required = next(rule for rule in note if rule["code"] == "parent-required")
     assert required["fields"] == ["house_id", "room_id", "shelf_id", "slot_id"]
+
+
+def test_a_default_that_only_a_request_has_is_the_servers() -> None:
+    registry = registry_of(
+        resource(
+            "visit",
+            [
+                field("day", "date", has_default=True, default="$today", nullable=False),
+                field("price", "string", size=9, has_default=True, default="$$5", nullable=False),
+                field("guide", "string", size=9, required=True, nullable=False),
+                field("remark", "string", size=9, has_default=True, default=None),
+                field("place", "string", size=9, required=True),
+            ],
+            account="none",
+        )
+    )
+    document = document_of(registry, "visit", defaults={"guide"})
+    properties, fields = document["schemas"]["create"]["properties"], document["fields"]
+    assert document["schemas"]["create"]["required"] == ["place"]
+    assert [fields[name].get("default") for name in ("day", "price", "guide", "remark", "place")] == [
+        {"kind": "server"},
+        {"kind": "value", "value": "$5"},
+        {"kind": "server"},
+        {"kind": "value", "value": None},
+        None,
+    ]
+    assert [properties[name].get("default") for name in ("day", "price", "guide", "remark")] == [None, "$5", None, None]
+    assert properties["place"]["type"] == "string"
+    assert fields["guide"]["required"] is False
+
+
+def test_what_the_registry_says_to_form_libraries_is_passed_on() -> None:
+    named = field("name", "string", size=9, ui={"ui:widget": "textarea"})
+    registry = registry_of(resource("visit", [named], account="none", ui={"ui:rootFieldId": "visit"}))
+    ui = document_of(registry, "visit")["ui"]
+    assert ui["ui:rootFieldId"] == "visit"
+    assert ui["name"]["ui:widget"] == "textarea"
+    assert ui["ui:options"]["order"] == ["name", "*"]
 
 
 def test_a_hidden_field_is_nowhere_and_a_secret_is_only_written() -> None:
