@@ -167,6 +167,11 @@ def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, t
         if name in registry.types:
             overrides[name] = collect_overrides(module, registry.types[name])
             findings.extend(_plugin_finding(misfit.source, misfit.detail) for misfit in overrides[name].misfits)
+    for name, resource in registry.types.items():
+        for field in resource.fields.values():
+            if field.computed and name not in found.modules:
+                detail = f"{name}.{field.name} is computed, and no resources/{name}.py defines `{field.name}(row)`"
+                findings.append(_plugin_finding("", detail))
     found = find_plugins(plugin_directory(settings, "actions"))
     findings.extend(_broken_findings(found))
     declared = [action for module in found.modules.values() for action in collect_actions(module)]

@@ -6,7 +6,7 @@ endpoints use, so an action cannot forget the account, a right or a limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from engine.auth.tokens import refuse
 from engine.errors import Forbidden
 from engine.execute.read import Page, read_one, read_page
 from engine.execute.runtime import Runtime
+from engine.execute.write import Outcome, WriteCall, create_object, delete_object, update_object
 from engine.http.call import Request
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import PRIVATE_HEADERS, Reply
@@ -43,6 +44,8 @@ __all__ = [
     "get_pagination",
     "page_envelope",
 ]
+
+Write = Callable[[Runtime, WriteCall, PlanContext], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,46 @@ class CallerContext:
         resource = self._resource(type_name)
         plan = plan_list(resource, (), search, context, cursor_key=self.runtime.cursor_key)
         return await read_page(self.runtime, plan, context)
+
+    async def create(
+        self, type_name: str, body: Mapping[str, Any], *, fields: Sequence[str] | None = None
+    ) -> JsonObject:
+        """Create an object as ``POST /v3/crud/{type}/`` would, in a transaction of its own.
+
+        Returns:
+            The object; its id alone where the caller may create but not read.
+
+        Raises:
+            ValidationFailed, Conflict, Forbidden, NotFound: As the call would be refused.
+        """
+        return await self._write(create_object, self._call(type_name, "", body, fields))
+
+    async def update(
+        self, type_name: str, public_id: str, body: Mapping[str, Any], *, fields: Sequence[str] | None = None
+    ) -> JsonObject:
+        """Change an object as ``PATCH /v3/crud/{type}/{id}`` would: what `body` leaves out stays.
+
+        Raises:
+            NotFound, ValidationFailed, Conflict, Forbidden: As the call would be refused.
+        """
+        return await self._write(update_object, self._call(type_name, public_id, body, fields))
+
+    async def delete(self, type_name: str, public_id: str, *, hard: bool = False) -> None:
+        """Delete an object as ``DELETE /v3/crud/{type}/{id}`` would.
+
+        Raises:
+            NotFound, Conflict, Forbidden: As the call would be refused.
+        """
+        call = WriteCall(resource=self._resource(type_name), public_id=public_id, is_hard=hard)
+        await delete_object(self.runtime, call, self._context(None))
+
+    def _call(self, type_name: str, public_id: str, body: Mapping[str, Any], fields: Sequence[str] | None) -> WriteCall:
+        search = SearchBody(fields=tuple(fields) if fields is not None else None)
+        return WriteCall(resource=self._resource(type_name), public_id=public_id, body=dict(body), search=search)
+
+    async def _write(self, write: Write, call: WriteCall) -> JsonObject:
+        outcome = await write(self.runtime, call, self._context(None))
+        return {"id": outcome.public_id} if outcome.found is None else outcome.found.data
 
     def _resource(self, type_name: str) -> Resource:
         resource = self.runtime.registry.types.get(type_name)

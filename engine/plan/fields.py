@@ -15,6 +15,7 @@ from typing import Literal
 
 from engine.plan.rights import Rights
 from engine.plan.shape import Order, Path, Selection
+from engine.registry.families import FUNCTIONS
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Registry, Relation, Resource
 
@@ -23,21 +24,6 @@ Use = Literal["read", "filter", "sort", "write"]
 MAX_MEMO = 20_000
 MAX_GATES = 1_000
 MAX_EXPRESSION = 300
-_DAYS = frozenset({"date", "datetime"})
-# Which families of fields a function takes; the names are those of `language/condition.py`.
-FUNCTIONS: dict[str, frozenset[str]] = {
-    "year": _DAYS,
-    "quarter": _DAYS,
-    "month": _DAYS,
-    "week": _DAYS,
-    "day": _DAYS,
-    "weekday": _DAYS,
-    "hour": frozenset({"datetime", "time"}),
-    "minute": frozenset({"datetime", "time"}),
-    "date": frozenset({"datetime"}),
-    "length": frozenset({"text"}),
-    "lower": frozenset({"text"}),
-}
 _CALL = re.compile(r"([a-z]+)\(([A-Za-z0-9_.]+)\)\Z", re.ASCII)
 
 
@@ -182,11 +168,11 @@ class Gate:
     def _may_use(self, resource: Resource, field: Field, function: str | None, use: Use) -> bool:
         if use == "write":
             return field.name in self.rights.createable(resource.name) | self.rights.updateable(resource.name)
+        if function is not None and KINDS[field.kind].family not in FUNCTIONS[function]:
+            return False
         if self.rights.is_full:
             return field.column is not None
         if field.name not in self.rights.readable(resource.name):
-            return False
-        if function is not None and KINDS[field.kind].family not in FUNCTIONS[function]:
             return False
         if use == "filter":
             return bool(field.operators)

@@ -197,7 +197,7 @@ def _plan_condition(
     steps: tuple[tuple[object, Callable[[], PlannedCondition]], ...] = (
         (search.filter, lambda: plan_filter(search.filter, name, context, pointer="/filter", parameter=parameter)),
         (search.terms, lambda: plan_query_terms(search.terms, name, context)),
-        (search.q, lambda: plan_text_query(search.q or "", name, context)),
+        (search.q, lambda: plan_text_query(search.q or "", name, context, parameter="q" if search.is_query else None)),
     )
     planned: list[PlannedCondition] = []
     for given, plan in steps:
