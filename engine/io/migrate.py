@@ -110,12 +110,20 @@ async def _sources(structure: Structure) -> dict[str, Source]:
 
 
 async def _run(structure: Structure, step: Step) -> None:
+    dangling = await _dangling(structure, step.rebuilds)
     for statement in step.statements:
         await structure.execute(statement)
+    if await _dangling(structure, step.rebuilds) != dangling:
+        raise MigrationRefused(f"{step.rebuilds}: rows would point at nothing. Nothing was changed.")
     if step.fill is not None:
         await _fill(structure, step.fill)
     for statement in step.after:
         await structure.execute(statement)
+
+
+async def _dangling(structure: Structure, table: str | None) -> int:
+    """How many rows of a table that is rebuilt point at nothing."""
+    return len(await structure.fetch(f"PRAGMA foreign_key_check({quote(table, 'sqlite')})")) if table else 0
 
 
 async def _fill(structure: Structure, fill: FillIds) -> None:
@@ -153,11 +161,7 @@ async def _alone(structure: Structure) -> AsyncIterator[None]:
     except StructureFault as fault:
         raise MigrationRunning() from fault
     try:
-        dangling = set(await structure.fetch("PRAGMA foreign_key_check"))
         yield
-        broken = [row for row in await structure.fetch("PRAGMA foreign_key_check") if row not in dangling]
-        if broken:
-            raise MigrationRefused(f"{broken[0][0]}: rows would point at nothing. Nothing was changed.")
     except BaseException:
         await structure.execute("ROLLBACK")
         raise

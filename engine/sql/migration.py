@@ -47,12 +47,14 @@ class Step:
         statements: DDL, in order.
         fill: Ids to be filled in after the statements.
         after: DDL that needs the filled ids.
+        rebuilds: The table that SQLite makes anew, whose foreign keys are to be checked afterwards; or None.
     """
 
     description: str
     statements: tuple[str, ...] = ()
     fill: FillIds | None = None
     after: tuple[str, ...] = ()
+    rebuilds: str | None = None
 
 
 class MigrationRefused(Exception):
@@ -141,10 +143,8 @@ class _Planner:
         if source is None:
             raise MigrationRefused(f"{found.name}: its CREATE TABLE statement is not known, so it cannot be rebuilt.")
         columns = [name for name, column in found.columns.items() if not column.is_generated]
-        yield Step(
-            f"{what} (the table is rebuilt; its rows, keys and indexes stay)",
-            rebuild_with_key(found.name, resource.key, source, columns),
-        )
+        statements = rebuild_with_key(found.name, resource.key, source, columns)
+        yield Step(f"{what} (the table is rebuilt; its rows, keys and indexes stay)", statements, rebuilds=found.name)
 
     # ------------------------------------------------------------ tables
 
