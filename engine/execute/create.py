@@ -221,7 +221,7 @@ async def _insert(
     if parent is not None and sprout.parent is not None:
         found = {**found, sprout.parent[0]: parent}
     columns = _columns_of(session, sprout, found)
-    targets, binds = proven_targets(session, draft, found)
+    targets, binds = proven_targets(session, resource, draft, found)
     names, returning = _returning(session, reply)
     shape = InsertShape(resource.name, session.viewer, tuple(columns), targets, returning)
     binds.update({f"s{i}": value for i, value in enumerate(columns.values())})

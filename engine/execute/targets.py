@@ -16,6 +16,7 @@ from engine.plan.selection import id_selection
 from engine.plan.shape import ReadShape
 from engine.plan.values import Draft, Reference
 from engine.plan.write import must_prove, sees_account
+from engine.registry.resource import Resource
 
 _HASHER = PasswordHasher()
 
@@ -63,14 +64,15 @@ def refuse_strangers(draft: Draft, found: Mapping[str, ResolvedRow], account: in
 
 
 def proven_targets(
-    session: Session, draft: Draft, found: Mapping[str, ResolvedRow]
+    session: Session, resource: Resource, draft: Draft, found: Mapping[str, ResolvedRow]
 ) -> tuple[tuple[str, ...], dict[str, object]]:
     """The types that the statement must prove to be there, and the binds with their row ids."""
     types: list[str] = []
     values: dict[str, object] = {}
     for reference in draft.references:
         target = session.runtime.registry.types[reference.type]
-        if must_prove(target, session.viewer, session.context):
+        is_keyed = resource.fields[reference.field].is_keyed
+        if must_prove(target, session.viewer, session.context, is_keyed=is_keyed):
             values[f"target{len(types)}"] = found[reference.field].row_id
             types.append(reference.type)
     return tuple(types), values
@@ -78,9 +80,6 @@ def proven_targets(
 
 async def is_visible(session: Session, type_name: str, row_id: int) -> bool:
     """Whether a row is there for the caller at this moment."""
-    target = session.runtime.registry.types[type_name]
-    if not must_prove(target, session.viewer, session.context):
-        return True
     shape = ReadShape(type_name, session.viewer, id_selection(type_name), "key")
     prepared = session.runtime.prepare(shape, session.context.rights)
     binds = session.arrange(prepared.statement, {"row_id": row_id})

@@ -197,7 +197,7 @@ class _Change:
         await hash_passwords(draft)
         columns = self._columns(draft, found)
         if columns:
-            targets, binds = proven_targets(session, draft, found)
+            targets, binds = proven_targets(session, resource, draft, found)
             olds = _old_values(resource, selection, session, row, columns)
             shape = UpdateShape(resource.name, session.viewer, (), targets)
             if not await set_row(
@@ -292,7 +292,7 @@ class _Change:
         if reply is None:
             return Outcome(self.call.public_id)
         shape = reply.shape
-        must_read = reply.expansions or shape.selection.ones or (self.resource.is_reflected and has_written)
+        must_read = reply.expansions or shape.selection.ones or (not self.resource.echoes and has_written)
         if must_read:
             return Outcome(self.call.public_id, await read_back(self.session, reply), reply.warnings)
         changed = self._changed_row(selection, row, draft) if has_written else tuple(row)

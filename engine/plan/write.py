@@ -144,7 +144,7 @@ def public_account(context: PlanContext, account_row_id: int | None) -> str | No
     return None
 
 
-def must_prove(target: Resource, viewer: Viewer, context: PlanContext) -> bool:
+def must_prove(target: Resource, viewer: Viewer, context: PlanContext, *, is_keyed: bool = True) -> bool:
     """Whether a statement itself must prove that a target is there for the caller.
 
     A row never changes its account, so where it was found and whose it is stays true while it exists, and that it
@@ -153,7 +153,7 @@ def must_prove(target: Resource, viewer: Viewer, context: PlanContext) -> bool:
     """
     guard = guard_type(context.registry, target, viewer, context.rights)
     return bool(
-        target.is_reflected
+        not is_keyed
         or guard.deleted is not None
         or guard.mortal_parents
         or guard.account == "parents"

@@ -12,6 +12,7 @@ from engine.registry.fields import SILENT
 from engine.registry.grammar import IndexDeclaration, PageDeclaration, TypeDeclaration
 from engine.registry.kinds import KINDS
 from engine.registry.names import plural_of, snake_case, title_of
+from engine.registry.reflection import ReflectedTable
 from engine.registry.relations import Wiring
 from engine.registry.resource import Display, Field, FileRule, Group, Index, Legacy, Resource
 from engine.registry.search import apply_search, read_sort_key
@@ -38,6 +39,8 @@ def finish_type(draft: Draft, wiring: Wiring, page: PageDeclaration) -> Resource
     unique, indexes = _indexes(draft, fields)
     alone = {index.fields[0] for index in unique if len(index.fields) == 1}
     fields = {name: replace(one, unique=True) if name in alone else one for name, one in fields.items()}
+    if found is not None:
+        fields = {name: _with_key(one, found) for name, one in fields.items()}
     title = said.title or title_of(draft.name)
     display = _display(said, fields)
     limit, most = _pages(said.page, page)
@@ -81,6 +84,7 @@ def finish_type(draft: Draft, wiring: Wiring, page: PageDeclaration) -> Resource
         else Legacy(),
         history=bool(said.history),
         is_reflected=found is not None,
+        echoes=found is None or all(_echoes(one, found) for one in fields.values()),
         is_view=found is not None and found.is_view,
         ui=MappingProxyType(said.ui or {}),
     )
@@ -92,6 +96,29 @@ def slots_of(template: str) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------- private
+
+
+# Types of columns that give back exactly what was written to them: those that we create, and no others.
+_ECHOING = re.compile(
+    r"(varchar\(\d+\)|mediumtext|longtext|json|char\((22|36)\)|datetime\(6\)|time\(6\)|date|double|real|boolean"
+    r"|(tinyint|smallint|mediumint|int|integer|bigint)(\(\d+\))?( unsigned)?|decimal\(\d+,\d+\)"
+    r"|(decimal_int\(\d+,\d+\))|(date|time|datetime|json)_text|text|longblob|blob)"
+)
+
+
+def _echoes(field: Field, found: ReflectedTable) -> bool:
+    column = found.columns.get(field.column or "")
+    if column is None or field.kind == "relation":
+        return True
+    is_unicode = field.charset in (None, "utf8mb4")
+    is_own_way = field.stored_as == "native" and not column.is_generated
+    return is_own_way and is_unicode and field.is_exact and _ECHOING.fullmatch(column.type) is not None
+
+
+def _with_key(field: Field, found: ReflectedTable) -> Field:
+    if field.kind != "relation" or field.column is None or found.foreign_key(field.column) is not None:
+        return field
+    return replace(field, is_keyed=False)
 
 
 def _column_of(fields: Mapping[str, Field], name: str) -> str | None:

@@ -53,6 +53,7 @@ class Field:
             ``native`` for all columns we create; ``date_text``/``datetime_text``/``real`` … for reflected SQLite ones.
         stores_null: The column may hold NULL although `nullable` is false: the registry tightened it.
         ui: Options for form libraries, passed on as they are.
+        is_keyed: Of a relation: a foreign key of the database proves that its target exists.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Field:
     charset: str | None = None
     is_exact: bool = True
     stored_as: str = "native"
+    is_keyed: bool = True
     stores_null: bool = False
     ui: Mapping[str, Any] | None = None
 
@@ -255,7 +257,9 @@ class Resource:
         list_fields: Columns a list shows, by field name.
         rows: Role → row rule, a filter in the search grammar as written.
         public: None (not public), or the filter of the rows that everybody may read (``{}`` = all).
-        is_reflected: The table existed; we did not make it.
+        is_reflected: The table existed when the registry was loaded.
+        echoes: What is written to a column is read from it unchanged; so it is in tables that we create, and in found
+            ones whose columns are of the very types that we would create.
         is_view: Read-only.
         ui: Options for form libraries, passed on as they are.
     """
@@ -293,6 +297,7 @@ class Resource:
     legacy: Legacy = Legacy()
     history: bool = False
     is_reflected: bool = False
+    echoes: bool = True
     is_view: bool = False
     ui: Mapping[str, Any] = field(default_factory=dict)
 
