@@ -61,7 +61,8 @@ class RegistryRefused(Exception):
     """
 
     def __init__(self, findings: Sequence[Finding], reason: str = "The registry has errors.") -> None:
-        super().__init__(reason)
+        errors = [f"{finding.code}: {finding.message}" for finding in findings if finding.severity == "error"]
+        super().__init__(" ".join([reason, *errors[:5]]))
         self.findings = tuple(findings)
 
 
@@ -161,15 +162,19 @@ def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, t
     """
     findings: list[Finding] = []
     overrides: dict[str, Overrides] = {}
-    found = find_plugins(plugin_directory(settings, "resources"))
+    directory = plugin_directory(settings, "resources")
+    # Another registry may have a type of the same name with other fields: what is shipped then serves as far as it fits.
+    is_shipped = directory == SHIPPED / "resources" and settings.registry.resolve().parent != SHIPPED
+    found = find_plugins(directory)
     findings.extend(_broken_findings(found))
     for name, module in found.modules.items():
         if name in registry.types:
             overrides[name] = collect_overrides(module, registry.types[name])
-            findings.extend(_plugin_finding(misfit.source, misfit.detail) for misfit in overrides[name].misfits)
+            if not is_shipped:
+                findings.extend(_plugin_finding(misfit.source, misfit.detail) for misfit in overrides[name].misfits)
     for name, resource in registry.types.items():
         for field in resource.fields.values():
-            if field.computed and name not in found.modules:
+            if field.computed and field.name not in (overrides[name].computed if name in overrides else ()):
                 detail = f"{name}.{field.name} is computed, and no resources/{name}.py defines `{field.name}(row)`"
                 findings.append(_plugin_finding("", detail))
     found = find_plugins(plugin_directory(settings, "actions"))
