@@ -93,7 +93,9 @@ def _name_fields(proposal: _Proposal, proposals: Mapping[str, _Proposal], databa
     for column in table.columns.values():
         if column.name == table.integer_key or column.name in OWN_COLUMNS or column.kind is None:
             continue
-        if column.name not in proposal.fields:
+        # A whole number that points somewhere is a row id or as good as one, and those never leave.
+        is_pointer = table.foreign_key(column.name) is not None and column.kind in ("integer", "bigint")
+        if column.name not in proposal.fields and not is_pointer:
             name = free_name(snake_case(column.name), taken, "value")
             proposal.fields[column.name] = name
             taken |= {name}
@@ -195,7 +197,7 @@ def _type_lines(proposal: _Proposal) -> Iterator[str]:
             danger = "" if column.nullable or column.has_default else "; it needs a value, so nothing can be created"
             yield f"# left out: {column.name}, of type {column.type}{danger}"
     for key in table.foreign_keys:
-        if len(key.columns) != 1 or (key.columns[0] in proposal.fields and key.columns[0] not in proposal.refs):
+        if len(key.columns) != 1 or key.columns[0] not in proposal.refs:
             yield f"# no relation: {_key_text(key)}, which is not the single integer key of {key.table}"
 
 
