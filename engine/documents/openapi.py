@@ -96,8 +96,23 @@ def openapi_document(
     for fragment in actions:
         _merge(document, fragment)
     paths.update(_own_paths())
+    _part_ids(paths)
     document["tags"].extend({"name": one} for one in (ACTIONS_TAG, DOCUMENTS_TAG, OPERATIONS_TAG))
     return document
+
+
+def _part_ids(paths: Json) -> None:
+    """Number operations whose types' names happen to spell the same id; those that came first keep it."""
+    seen: set[str] = set()
+    for item in paths.values():
+        for method in _METHODS:
+            if method in item:
+                wanted = found = item[method]["operationId"]
+                number = 2
+                while found in seen:
+                    found, number = f"{wanted}_{number}", number + 1
+                seen.add(found)
+                item[method]["operationId"] = found
 
 
 # ---------------------------------------------------------------- what is not of one type

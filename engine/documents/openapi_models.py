@@ -156,7 +156,9 @@ class TypeModels:
         one = model(f"{name}Object")
         replies[f"{name}Object"] = reply("The object.", one, ["ETag"])
         replies[f"{name}Written"] = reply("The object as it is now.", one, ["WrittenETag", "PreferenceApplied"])
-        created = reply("The new object.", None, ["ETag", "Location", "PreferenceApplied"])
+        # Who may not read what he made is answered its id, and that has no version.
+        etag = "ETag" if self._rights.may(resource.name, "read") else "WrittenETag"
+        created = reply("The new object.", None, [etag, "Location", "PreferenceApplied"])
         created["content"] = json_content(one)
         created["links"] = self._links(resource)
         replies[f"{name}Created"] = created

@@ -172,9 +172,9 @@ def type_paths(registry: Registry, resource: Resource, rights: Rights, parameter
 
 
 def operation_id(type_name: str, verb: str, chain: Sequence[Parent] = ()) -> str:
-    """``journal_entry_list``; in a nested path ``journal_entry_list_in_journal``."""
+    """``<type>_list``; in a nested path ``<type>_list_in_<parent>_of_<its parent>``."""
     base = f"{type_name}_{verb}"
-    return base if not chain else f"{base}_in_{'_'.join((chain[0].type, *(step.segment for step in chain[:-1])))}"
+    return base if not chain else f"{base}_in_{'_of_'.join(step.type for step in reversed(chain))}"
 
 
 def _unroll(

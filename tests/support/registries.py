@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from engine.principal import Account, Principal
 from engine.registry.families import DEFAULTS, RANGE, SIX
 from engine.registry.kinds import KINDS
+from engine.registry.load import load_registry
 from engine.registry.resource import (
     AccountRule,
     Child,
@@ -199,6 +201,13 @@ def _journal_entry() -> Resource:
             Group("details", "Details", ("reference", "tags", "body"), collapsed=True),
         ),
     )  # fmt: skip
+
+
+def shipped_registry() -> Registry:
+    """The registry that the product comes with, as it is without a database."""
+    loaded = load_registry(Path(__file__).parents[2] / "resources.yaml", None)
+    assert loaded.registry is not None, loaded.findings
+    return loaded.registry
 
 
 def wide_registry() -> Registry:

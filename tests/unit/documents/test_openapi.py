@@ -24,10 +24,11 @@ from tests.support.registries import (
     principal_of,
     registry_of,
     resource,
+    shipped_registry,
     wide_registry,
 )
 
-EXAMPLE, WIDE = example_registry(), wide_registry()
+EXAMPLE, WIDE, SHIPPED = example_registry(), wide_registry(), shipped_registry()
 METHODS = ("get", "post", "put", "patch", "delete")
 CALLERS = {
     "operator": ALL,
@@ -58,7 +59,7 @@ def refs_of(node: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-@pytest.mark.parametrize("registry", [EXAMPLE, WIDE], ids=["example", "wide"])
+@pytest.mark.parametrize("registry", [EXAMPLE, WIDE, SHIPPED], ids=["example", "wide", "shipped"])
 def test_the_document_is_valid_for_every_caller(registry: Registry, caller: str) -> None:
     document = openapi_of(registry, CALLERS[caller])
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
@@ -78,7 +79,7 @@ def test_operation_ids_are_unique_and_links_lead_to_them(registry: Registry) -> 
             assert link["operationId"] in operations
 
 
-@pytest.mark.parametrize("registry", [EXAMPLE, WIDE], ids=["example", "wide"])
+@pytest.mark.parametrize("registry", [EXAMPLE, WIDE, SHIPPED], ids=["example", "wide", "shipped"])
 def test_the_operators_of_a_field_are_those_of_its_schema_document(registry: Registry) -> None:
     document = openapi_of(registry)
     schemas = document["components"]["schemas"]
@@ -158,7 +159,7 @@ def test_every_nested_way_has_its_operations() -> None:
     document = openapi_of(WIDE)
     paths = document["paths"]
     deep = "/v3/crud/house/{house_id}/room/{room_id}/shelf/{shelf_id}/slot/{slot_id}/note/{id}"
-    assert paths[deep]["patch"]["operationId"] == "note_update_in_house_room_shelf_slot"
+    assert paths[deep]["patch"]["operationId"] == "note_update_in_slot_of_shelf_of_room_of_house"
     assert "404" in paths[deep.removesuffix("{id}")]["get"]["responses"]
     notes = [path for path in paths if path.endswith("/note/")]
     assert len(notes) == 1 + 1 + 2 + 3 + 4
@@ -215,7 +216,19 @@ def test_models_of_awkwardly_named_types_do_not_take_one_anothers_names() -> Non
     def plain(name: str) -> Any:
         return resource(name, [field("name", "string", size=20)], account="none")
 
-    names = ["note", "note_create", "note_page", "problem", "text", "date", "a_1", "a1", "page_meta"]
+    names = [
+        "note",
+        "note_create",
+        "note_page",
+        "problem",
+        "text",
+        "date",
+        "a_1",
+        "a1",
+        "page_meta",
+        "type",
+        "type_list",
+    ]
     registry = registry_of(*(plain(name) for name in names))
     document = openapi_of(registry)
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []

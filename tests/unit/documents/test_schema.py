@@ -28,11 +28,12 @@ from tests.support.registries import (
     principal_of,
     registry_of,
     resource,
+    shipped_registry,
     wide_registry,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "data" / "journal_entry.type.json"
-REGISTRIES = {"example": example_registry(), "wide": wide_registry()}
+REGISTRIES = {"example": example_registry(), "wide": wide_registry(), "shipped": shipped_registry()}
 EVERY_TYPE = [(which, name) for which, registry in REGISTRIES.items() for name in registry.types]
 
 # The portable profile of the contract, section 11.

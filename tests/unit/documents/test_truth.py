@@ -23,10 +23,10 @@ from engine.plan.shape import Dialect, PlanContext
 from engine.plan.values import Frame, draft_create
 from engine.plugins.overrides import Caller, Overrides
 from engine.registry.resource import Registry
-from tests.support.registries import ALL, example_registry, wide_registry
+from tests.support.registries import ALL, example_registry, shipped_registry, wide_registry
 from tests.support.schemas import values_of
 
-REGISTRIES = {"example": example_registry(), "wide": wide_registry()}
+REGISTRIES = {"example": example_registry(), "wide": wide_registry(), "shipped": shipped_registry()}
 COMPONENTS = {
     which: openapi_document(registry, rights_of(registry, ALL))["components"] for which, registry in REGISTRIES.items()
 }
