@@ -2,8 +2,8 @@
 
 Rows are made by the database itself out of a sequence, so that seeding takes a
 minute; public ids are a function of the row's number, so that the load driver
-knows them without asking. The tables are those of `bench/resources.yaml`; see
-`make_tables`. It does not know any server.
+knows them without asking. The tables are those that `aether migrate` makes of
+`bench/resources.yaml`. It does not know any server.
 
     python -m bench.data            seeds what is missing and says what is there
 """
@@ -12,14 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fcntl
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 from urllib.parse import urlsplit
 
 import asyncmy
+
+from bench.servers import LOGS, REGISTRY, run_command
 
 DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "mysql+asyncmy://root@127.0.0.1:3306/aether_bench")
 ACCOUNTS = 10
@@ -30,48 +35,6 @@ ROWS_PER_STATEMENT = 50_000
 BUFFER_POOL_BYTES = 2 * 1024**3
 
 WORDS = ("field", "notes", "tax", "river", "lamp", "stone", "harbour", "winter", "copper", "meadow", "signal", "ledger")
-
-_TAIL = """
-  row_version BIGINT NOT NULL DEFAULT 1,
-  created_on DATETIME(6) NOT NULL,
-  updated_on DATETIME(6) NOT NULL,
-  PRIMARY KEY (id),
-  UNIQUE KEY {table}_id_random (id_random)"""
-_HEAD = """CREATE TABLE IF NOT EXISTS {table} (
-  id BIGINT NOT NULL AUTO_INCREMENT,
-  id_random CHAR(22) NOT NULL,"""
-_OWNED = """,
-  KEY {table}_account (account_id, id),
-  CONSTRAINT {table}_account_fk FOREIGN KEY (account_id) REFERENCES account (id)"""
-_FOOT = "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
-
-TABLES = {
-    "account": _HEAD + "\n  name VARCHAR(200) NOT NULL," + _TAIL + _FOOT,
-    "person": _HEAD + "\n  account_id BIGINT NOT NULL,\n  name VARCHAR(200) NOT NULL," + _TAIL + _OWNED + _FOOT,
-    "journal": _HEAD + "\n  account_id BIGINT NOT NULL,\n  name VARCHAR(200) NOT NULL," + _TAIL + _OWNED + _FOOT,
-    "journal_entry": _HEAD
-    + """
-  account_id BIGINT NOT NULL,
-  journal_id BIGINT NOT NULL,
-  title VARCHAR(200) NOT NULL,
-  body MEDIUMTEXT NULL,
-  entry_date DATE NULL,
-  visibility VARCHAR(7) NOT NULL DEFAULT 'private',
-  priority INT NOT NULL DEFAULT 0,
-  tags JSON NULL,
-  amount DECIMAL(15,2) NULL,
-  flagged TINYINT(1) NOT NULL DEFAULT 0,
-  person_id BIGINT NULL,"""
-    + _TAIL
-    + _OWNED
-    + """,
-  KEY {table}_account_sort (account_id, entry_date, id),
-  KEY {table}_journal_sort (journal_id, entry_date),
-  KEY {table}_person (person_id),
-  CONSTRAINT {table}_journal_fk FOREIGN KEY (journal_id) REFERENCES journal (id) ON DELETE CASCADE,
-  CONSTRAINT {table}_person_fk FOREIGN KEY (person_id) REFERENCES person (id)"""
-    + _FOOT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +83,16 @@ def public_id(type_name: str, number: int) -> str:
     return base64.urlsafe_b64encode(digest).decode()[:22]
 
 
-async def seed(url: str = DATABASE_URL, size: Size = FULL) -> None:
-    """Make the database, its tables and the rows that are missing.
+def seed(url: str = DATABASE_URL, size: Size = FULL) -> None:
+    """Make the database, its tables (by `aether migrate`) and the rows that are missing.
 
-    Rows beyond the seeded ones (made by the create workload) are removed, so that every run begins alike.
+    Rows beyond the seeded ones (made by the create workload) are removed, so that every run begins alike. The
+    database stays this process' own until it ends: a second benchmark on the same one waits.
     """
-    await make_database(url)
-    connection = await connect(url)
-    try:
-        async with connection.cursor() as cursor:
-            await make_tables(cursor)
-            await _grow_buffer_pool(cursor, size)
-            await cursor.execute("SET SESSION unique_checks = 0, foreign_key_checks = 0")
-            for table, total in size.total.items():
-                await _fill(cursor, table, total, size)
-    finally:
-        await connection.ensure_closed()
+    _lock(urlsplit(url).path.strip("/"))
+    asyncio.run(make_database(url))
+    run_command("migrate", "--yes", settings={"AETHER_DATABASE_URL": url, "AETHER_REGISTRY": str(REGISTRY)})
+    asyncio.run(_fill_tables(url, size))
 
 
 async def make_database(url: str) -> None:
@@ -148,13 +105,6 @@ async def make_database(url: str) -> None:
                 await cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
     finally:
         await connection.ensure_closed()
-
-
-async def make_tables(cursor: asyncmy.cursors.Cursor) -> None:
-    """Make the tables unless they exist."""
-    for table, ddl in TABLES.items():
-        if not await fetch(cursor, f"SHOW TABLES LIKE '{table}'"):
-            await cursor.execute(ddl.format(table=table))
 
 
 async def connect(url: str, *, with_database: bool = True) -> asyncmy.Connection:
@@ -177,6 +127,33 @@ async def fetch(cursor: asyncmy.cursors.Cursor, sql: str) -> Sequence[tuple[obje
     await cursor.execute(sql)
     rows: Sequence[tuple[object, ...]] = await cursor.fetchall()
     return rows
+
+
+def _lock(name: str) -> None:
+    if name in _locks:
+        return
+    LOGS.mkdir(parents=True, exist_ok=True)
+    lock = _locks[name] = (LOGS / f"{name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"another benchmark uses {name}; waiting for its end", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+_locks: dict[str, IO[str]] = {}
+
+
+async def _fill_tables(url: str, size: Size) -> None:
+    connection = await connect(url)
+    try:
+        async with connection.cursor() as cursor:
+            await _grow_buffer_pool(cursor, size)
+            await cursor.execute("SET SESSION unique_checks = 0, foreign_key_checks = 0")
+            for table, total in size.total.items():
+                await _fill(cursor, table, total, size)
+    finally:
+        await connection.ensure_closed()
 
 
 async def _fill(cursor: asyncmy.cursors.Cursor, table: str, total: int, size: Size) -> None:
@@ -266,4 +243,4 @@ async def _grow_buffer_pool(cursor: asyncmy.cursors.Cursor, size: Size) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(seed())
+    seed()

@@ -11,7 +11,6 @@ else the machine does falls on all of them. See README.md for how to read it.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -40,7 +39,7 @@ def main() -> int:
     size = SMALL if options.small else FULL
     chosen = [SERVERS[name] for name in options.servers.split(",")]
     workloads = [workload for name, workload in WORKLOADS.items() if name in (options.workloads or ",".join(WORKLOADS))]
-    asyncio.run(seed(options.database, size))
+    seed(options.database, size)
     with run_servers(chosen, options.database) as servers:
         deep = _find_deep_page(size)
         cursors = {

@@ -67,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale")
     parser.add_argument("--types", type=int, default=MANY)
     options = parser.parse_args()
-    asyncio.run(seed(DATABASE_URL, FULL))
+    seed(DATABASE_URL, FULL)
     broken = [*_check_types(options.types), *_check_depth()]
     for line in broken:
         print(f"BROKEN: {line}")

@@ -18,6 +18,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+REGISTRY = ROOT / "bench" / "resources.yaml"
 LOGS = ROOT / "var" / "bench"
 JWT_SECRET = os.environ.get("BENCH_JWT_SECRET") or secrets.token_hex(32)
 START_TIMEOUT_S = 30
@@ -69,7 +70,7 @@ class Running:
 OURS = Server(
     "ours",
     ("-m", "engine.cli", "serve"),
-    {"AETHER_REGISTRY": str(ROOT / "bench" / "resources.yaml"), "AETHER_WORKERS": "1", "AETHER_LOG_FORMAT": "json"},
+    {"AETHER_REGISTRY": str(REGISTRY), "AETHER_WORKERS": "1", "AETHER_LOG_FORMAT": "json"},
     probe="/health/live",
 )
 HAND = Server("hand", ("-m", "bench.hand.app"))

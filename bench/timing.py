@@ -8,7 +8,6 @@ random one, in changing order, every id used once. The medians must be within 5 
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 import statistics
@@ -42,7 +41,7 @@ DOORS: dict[str, Callable[[str, str], Ask]] = {
 
 def main() -> int:
     """Measure every door; 1 when one tells."""
-    asyncio.run(seed(DATABASE_URL, FULL))
+    seed(DATABASE_URL, FULL)
     telling = 0
     with run_server(OURS, DATABASE_URL) as server, open_client(server.port) as client:
         for door, make in DOORS.items():
