@@ -28,7 +28,6 @@ from engine.execute.session import (
 from engine.execute.targets import hash_passwords, is_visible, proven_targets, refuse_strangers, resolve_references
 from engine.io.resolver import ResolvedRow
 from engine.language.ids import new_public_id
-from engine.plan.columns import selection_columns
 from engine.plan.nested import ChildWrite, read_children, writable_segments
 from engine.plan.read import chain_values, not_found, plan_get
 from engine.plan.shape import PlanContext, ReadPlan
@@ -276,7 +275,7 @@ def _returning(session: Session, reply: ReadPlan | None) -> tuple[tuple[str, ...
     if reply is None:
         return (), ()
     pairs: dict[str, str] = {}
-    for selected in selection_columns(session.runtime.registry, reply.shape.selection):
+    for selected in session.runtime.layout(reply.shape.selection):
         known = selected.field
         if known is not None and not selected.hops and known.kind not in ("id", "relation") and known.column:
             pairs[known.name] = known.column
@@ -289,7 +288,7 @@ def _reply_row(
     if reply is None or reply.expansions or reply.shape.selection.ones:
         return None
     values: list[Any] = [row.row_id, FIRST_VERSION if sprout.resource.version else None]
-    for selected in selection_columns(session.runtime.registry, reply.shape.selection):
+    for selected in session.runtime.layout(reply.shape.selection):
         known = selected.field
         if known is None:
             return None

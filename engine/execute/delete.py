@@ -15,7 +15,6 @@ from engine.execute.present import account_of, plan_present, present_version, re
 from engine.execute.runtime import Runtime
 from engine.execute.session import Outcome, Session, WriteCall, announce, read_back, run_override, run_write
 from engine.io.resolver import ResolvedRow
-from engine.plan.columns import selection_columns
 from engine.plan.nested import ChildWrite
 from engine.plan.read import not_found, plan_get
 from engine.plan.selection import id_selection
@@ -182,7 +181,7 @@ async def _remove_row(session: Session, resource: Resource, row: Row) -> bool:
 def restore_values(session: Session, selection: Selection, row: Row) -> dict[str, object]:
     """A row as overrides see it: canonical values by wire name."""
     values: dict[str, object] = {}
-    for index, selected in enumerate(selection_columns(session.runtime.registry, selection), start=2):
+    for index, selected in enumerate(session.runtime.layout(selection), start=2):
         known = selected.field
         if known is not None and not selected.hops:
             value = row[index]

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from engine.io.changes import Changes
 from engine.io.database import Database
 from engine.io.resolver import Resolver
+from engine.plan.columns import SelectedColumn, selection_columns
 from engine.plan.rights import Rights
-from engine.plan.shape import Dialect, PlanContext, ReadShape
+from engine.plan.shape import Dialect, PlanContext, ReadShape, Selection
 from engine.plan.tenancy import RuleContext, rule_values
 from engine.plan.write import WriteShape
 from engine.plugins.overrides import Overrides
@@ -48,7 +49,8 @@ class Runtime:
         changes: Takes committed writes.
         overrides: What YAML cannot say, by type.
         cursor_key: Seals cursors; the same in all workers.
-        writes: Compiled statements of writes; kept by `execute/write.py`.
+        writes: Compiled statements of writes; kept by `execute/session.py`.
+        layouts: What a selection takes of a row that was just written; see `layout`.
     """
 
     registry: Registry
@@ -59,12 +61,23 @@ class Runtime:
     overrides: Mapping[str, Overrides]
     cursor_key: bytes
     writes: dict[WriteShape, Statement] = field(default_factory=dict)
+    layouts: dict[Selection, tuple[SelectedColumn, ...]] = field(default_factory=dict)
     _prepared: OrderedDict[ReadShape, Prepared] = field(default_factory=OrderedDict)
 
     @property
     def dialect(self) -> Dialect:
         """The database's dialect."""
         return self.database.dialect
+
+    def layout(self, selection: Selection) -> tuple[SelectedColumn, ...]:
+        """The columns of a selection, as `selection_columns` lists them; remembered."""
+        found = self.layouts.get(selection)
+        if found is None:
+            found = tuple(selection_columns(self.registry, selection))
+            if len(self.layouts) >= MAX_PREPARED:
+                self.layouts.clear()
+            self.layouts[selection] = found
+        return found
 
     def setting(self, shape: ReadShape, rights: Rights) -> Setting:
         """What the SQL layer needs to know besides a shape."""

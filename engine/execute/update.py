@@ -32,7 +32,6 @@ from engine.execute.session import (
 from engine.execute.targets import hash_passwords, is_visible, proven_targets, refuse_strangers, resolve_references
 from engine.io.resolver import ResolvedRow
 from engine.language.ids import is_public_id
-from engine.plan.columns import selection_columns
 from engine.plan.nested import ChildWrite, read_children, writable_segments
 from engine.plan.read import plan_get
 from engine.plan.selection import id_selection
@@ -306,7 +305,7 @@ class _Change:
         changed = list(row)
         if self.resource.version:
             changed[1] = row[1] + 1
-        for index, selected in enumerate(selection_columns(self.session.runtime.registry, selection), start=2):
+        for index, selected in enumerate(self.session.runtime.layout(selection), start=2):
             known = selected.field
             if known is None or selected.hops:
                 continue
@@ -329,7 +328,7 @@ def _old_values(
     if resource.version:
         return {}
     olds: dict[str, object] = {}
-    for index, selected in enumerate(selection_columns(session.runtime.registry, selection), start=2):
+    for index, selected in enumerate(session.runtime.layout(selection), start=2):
         known = selected.field
         if (
             known is not None

@@ -190,23 +190,23 @@ def target_of(resource: Resource, known: Field) -> str:
 def _take(draft: Draft, frame: Frame, known: Field, value: object) -> None:
     """Take one value that the caller may write."""
     name = known.name
-    place = frame.place(name)
     if value is None:
         if not known.nullable or known.required:
-            draft.refuse("required", f"{name} cannot be null.", place)
+            draft.refuse("required", f"{name} cannot be null.", frame.place(name))
         _store(draft, known, None)
         return
+    kind = KINDS[known.kind]
     try:
-        canonical = KINDS[known.kind].parse(value, known)
+        canonical = kind.parse(value, known)
         if known.kind == "relation":
             public_id = str(canonical)
             draft.values[name] = public_id
-            draft.references.append(Reference(place, name, target_of(frame.resource, known), public_id))
+            draft.references.append(Reference(frame.place(name), name, target_of(frame.resource, known), public_id))
             return
         draft.values[name] = canonical
-        draft.stored[name] = KINDS[known.kind].bind[frame.context.dialect](canonical, known)
+        draft.stored[name] = kind.bind[frame.context.dialect](canonical, known)
     except KindError as refused:
-        draft.refuse(refused.code, refused.detail, place)
+        draft.refuse(refused.code, refused.detail, frame.place(name))
         return
     if known.password:
         draft.passwords.add(name)
@@ -281,7 +281,7 @@ def _fill_defaults(draft: Draft, frame: Frame, createable: frozenset[str]) -> No
     for name, known in frame.resource.fields.items():
         if name in draft.values or known.role not in ("plain", "relation") or known.computed or known.column is None:
             continue
-        if frame.place(name) in faulty or _fill_default(draft, frame, known):
+        if (faulty and frame.place(name) in faulty) or _fill_default(draft, frame, known):
             continue
         if known.required and not known.readonly:
             # A caller who may not know the field is not told its name.
