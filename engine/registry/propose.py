@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from engine.registry.grammar import ACCOUNT_COLUMN
 from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, relation_of, segment_of, snake_case
 from engine.registry.reflection import ReflectedColumn, ReflectedDatabase, ReflectedForeignKey, ReflectedTable
 from engine.registry.wording import free_name, singular
@@ -79,9 +80,9 @@ def propose_registry(database: ReflectedDatabase) -> str:
 
 def _name_fields(proposal: _Proposal, proposals: Mapping[str, _Proposal], database: ReflectedDatabase) -> None:
     table = proposal.table
-    taken = RESERVED_FIELDS | {"id"}
+    taken = RESERVED_FIELDS | {"id", ACCOUNT_COLUMN, *OWN_COLUMNS}
     for column in table.columns.values():
-        if column.name == table.integer_key or column.name in OWN_COLUMNS or column.kind is None:
+        if not _is_proposed(table, column):
             continue
         target = _target_of(table, column, proposals, database)
         if target is None:
@@ -91,7 +92,7 @@ def _name_fields(proposal: _Proposal, proposals: Mapping[str, _Proposal], databa
         # A relation is called as its field without `_id`, so no other field may be.
         taken |= {name, relation_of(name)}
     for column in table.columns.values():
-        if column.name == table.integer_key or column.name in OWN_COLUMNS or column.kind is None:
+        if not _is_proposed(table, column):
             continue
         # A whole number that points somewhere is a row id or as good as one, and those never leave.
         is_pointer = table.foreign_key(column.name) is not None and column.kind in ("integer", "bigint")
@@ -100,6 +101,13 @@ def _name_fields(proposal: _Proposal, proposals: Mapping[str, _Proposal], databa
             proposal.fields[column.name] = name
             taken |= {name}
     proposal.fields = {column: proposal.fields[column] for column in table.columns if column in proposal.fields}
+
+
+def _is_proposed(table: ReflectedTable, column: ReflectedColumn) -> bool:
+    """Whether a column becomes a field by being named: the engine's own need no mention, the account's a decision."""
+    if column.name == table.integer_key or column.name.lower() in OWN_COLUMNS or column.kind is None:
+        return False
+    return snake_case(column.name) != ACCOUNT_COLUMN
 
 
 def _target_of(
@@ -196,7 +204,12 @@ def _type_lines(proposal: _Proposal) -> Iterator[str]:
         if column.kind is None:
             danger = "" if column.nullable or column.has_default else "; it needs a value, so nothing can be created"
             yield f"# left out: {column.name}, of type {column.type}{danger}"
+        elif snake_case(column.name) == ACCOUNT_COLUMN:
+            own = f"account: {{own: {_scalar(column.name)}}}"
+            yield f"# left out: {column.name}; if it says whose a row is, say `{own}`"
     for key in table.foreign_keys:
+        if [snake_case(column) for column in key.columns] == [ACCOUNT_COLUMN]:
+            continue
         if len(key.columns) != 1 or key.columns[0] not in proposal.refs:
             yield f"# no relation: {_key_text(key)}, which is not the single integer key of {key.table}"
 

@@ -169,6 +169,27 @@ def test_what_cannot_be_served_is_named() -> None:
     assert "  # seen:\n  #   table: seen\n" in text
 
 
+def test_a_column_that_may_say_whose_a_row_is_is_left_to_decide() -> None:
+    database = _database(
+        _table("account"),
+        _table(
+            "note",
+            _column("AccountId", "integer", bits=32, nullable=False),
+            _column("Created_On", "datetime"),
+            foreign_keys=(_key("AccountId", "account"),),
+        ),
+    )
+    text, registry = _registry(database)
+    assert "# left out: AccountId; if it says whose a row is, say `account: {own: AccountId}`" in text
+    assert registry.types["note"].parents == ()
+    assert list(registry.types["note"].fields) == ["id", "created_on"]
+    nobody = 'account: {none: "introspected, decide"}'
+    decided = text.replace(nobody, "account: self", 1).replace(nobody, "account: {own: AccountId}", 1)
+    owned = load_registry_text(decided, database).target
+    assert owned is not None
+    assert owned.types["note"].account.column == "AccountId"
+
+
 def test_columns_that_look_like_secrets_are_hidden_and_not_searched() -> None:
     _, registry = _registry(
         _database(_table("member", _column("name"), _column("password_hash"), _column("api_token"), _column("hashtag")))
