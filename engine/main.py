@@ -163,7 +163,7 @@ def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, t
     findings: list[Finding] = []
     overrides: dict[str, Overrides] = {}
     directory = plugin_directory(settings, "resources")
-    # Another registry may have a type of the same name with other fields: what is shipped then serves as far as it fits.
+    # Another registry may have a type of the same name with other fields: what is shipped serves as far as it fits.
     is_shipped = directory == SHIPPED / "resources" and settings.registry.resolve().parent != SHIPPED
     found = find_plugins(directory)
     findings.extend(_broken_findings(found))
