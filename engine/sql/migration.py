@@ -23,6 +23,7 @@ from engine.tables import (
     MAX_INDEX_BYTES,
     TableIndex,
     build_tables,
+    column_names,
     foreign_keys_of,
     index_bytes,
     indexes_of,
@@ -149,7 +150,11 @@ class _Planner:
     # ------------------------------------------------------------ tables
 
     def _create_tables(self) -> Iterator[Step]:
-        missing = [self.tables[types[0].name] for types in self.by_table.values() if not self._found(types[0])]
+        missing = [
+            self.tables.with_foreign_keys(types[0].name)
+            for types in self.by_table.values()
+            if not self._found(types[0])
+        ]
         later: list[tuple[Table, Any]] = []
         for table, left_out in _in_order(missing, self.dialect):
             names = frozenset(str(key.name) for key in left_out)
@@ -173,11 +178,12 @@ class _Planner:
     # ------------------------------------------------------------ columns
 
     def _add_columns(self, resource: Resource, found: ReflectedTable) -> Iterator[Step]:
-        table = self.tables[resource.name]
+        missing = [name for name in column_names(resource) if _column_of(found, name) is None]
+        if not missing:
+            return
+        table = self.tables.with_foreign_keys(resource.name)
         foreign = dict(foreign_keys_of(resource, self.registry))
-        for column in _columns_of(resource, table):
-            if column.name == resource.key or _column_of(found, column.name) is not None:
-                continue
+        for column in [table.c[name] for name in missing]:
             # Rows that are there have no value for it, unless it has a default.
             nullable = column.nullable or column.server_default is None
             statement = self._add_column(table, column, foreign.get(column.name), nullable=nullable)
@@ -296,14 +302,6 @@ def _column_of(found: ReflectedTable, name: str) -> ReflectedColumn | None:
         folded = name.casefold()
         column = next((one for one in found.columns.values() if one.name.casefold() == folded), None)
     return column
-
-
-def _columns_of(resource: Resource, table: Table) -> list[Column[Any]]:
-    """The columns of a type: those of another type on the same table are that one's."""
-    own = {field.column for field in resource.fields.values()}
-    own |= {resource.public_id, resource.account.column, resource.version}
-    own |= {resource.created, resource.updated, resource.soft_delete}
-    return [column for column in table.columns if column.name in own]
 
 
 def _is_ours(column: ReflectedColumn) -> bool:

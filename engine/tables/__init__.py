@@ -5,7 +5,7 @@ is `sql/ddl.py`'s business, when DDL runs `io/migrate.py`'s.
 """
 
 from engine.tables.indexes import MAX_INDEX_BYTES, IndexPart, TableIndex, fields_of_index, index_bytes, indexes_of
-from engine.tables.layout import CHARSET, COLLATION, Tables, build_tables, foreign_keys_of
+from engine.tables.layout import CHARSET, COLLATION, Tables, build_tables, column_names, foreign_keys_of
 
 __all__ = [
     "CHARSET",
@@ -15,6 +15,7 @@ __all__ = [
     "TableIndex",
     "Tables",
     "build_tables",
+    "column_names",
     "fields_of_index",
     "foreign_keys_of",
     "index_bytes",

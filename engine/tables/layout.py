@@ -62,27 +62,59 @@ SQLITE_SPELLINGS = {
 
 
 class Tables(Mapping[str, Table]):
-    """A table for each type. Types that share a table share it here as well."""
+    """A table for each type, made when it is first asked for: a thousand at a start would take seconds.
 
-    def __init__(self, by_type: Mapping[str, Table]) -> None:
-        self._by_type = dict(by_type)
+    Types that share a table share it here as well.
+    """
+
+    def __init__(self, registry: Registry, dialect: Dialect, reflection: ReflectedDatabase | None) -> None:
+        self._registry = registry
+        self._keys = _Keys(registry, dialect, reflection)
+        self._metadata = MetaData()
+        self._with_keys: set[str] = set()
+        self._sharing: dict[str, list[Resource]] = {}
+        for resource in registry.types.values():
+            self._sharing.setdefault(resource.table, []).append(resource)
 
     def __getitem__(self, type_name: str) -> Table:
-        return self._by_type[type_name]
+        name = self._registry.types[type_name].table
+        made = self._metadata.tables.get(name)
+        return _make_table(name, self._sharing[name], self._metadata, self._keys) if made is None else made
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_type)
+        return iter(self._registry.types)
 
     def __len__(self) -> int:
-        return len(self._by_type)
+        return len(self._registry.types)
 
     def by_name(self) -> dict[str, Table]:
-        """The tables by their own names, each once, in the order of the types."""
-        return {table.name: table for table in self._by_type.values()}
+        """All tables by their own names, each once, with their foreign keys."""
+        return {resource.table: self.with_foreign_keys(name) for name, resource in self._registry.types.items()}
+
+    def with_foreign_keys(self, type_name: str) -> Table:
+        """A type's table as DDL wants it; statements have no use for its foreign keys."""
+        table = self[type_name]
+        if table.name not in self._with_keys:
+            self._with_keys.add(table.name)
+            self._add_foreign_keys(table)
+        return table
+
+    def _add_foreign_keys(self, table: Table) -> None:
+        seen: set[str] = set()
+        for resource in self._sharing[table.name]:
+            for column, target in foreign_keys_of(resource, self._registry):
+                if column in seen or target.is_view:
+                    continue
+                seen.add(column)
+                remote = self[target.name].c[target.key]
+                name = bounded_name(f"fk_{table.name}__{column}")
+                # The engine deletes children itself, so that each is checked, announced and recorded.
+                key = ForeignKeyConstraint([table.c[column]], [remote], name=name, ondelete="RESTRICT")
+                table.append_constraint(key)
 
 
 def build_tables(registry: Registry, dialect: Dialect, reflection: ReflectedDatabase | None = None) -> Tables:
-    """Make the tables of a registry.
+    """The tables of a registry.
 
     Args:
         registry: The types.
@@ -90,15 +122,14 @@ def build_tables(registry: Registry, dialect: Dialect, reflection: ReflectedData
         reflection: The database as it is, so that a foreign key takes the type of the key it points at. Statements do
             not need it.
     """
-    sharing: dict[str, list[Resource]] = {}
-    for resource in registry.types.values():
-        sharing.setdefault(resource.table, []).append(resource)
-    metadata = MetaData()
-    keys = _Keys(registry, dialect, reflection)
-    made = {name: _make_table(name, types, metadata, keys) for name, types in sharing.items()}
-    for name, types in sharing.items():
-        _add_foreign_keys(made, made[name], types, registry)
-    return Tables({resource.name: made[resource.table] for resource in registry.types.values()})
+    return Tables(registry, dialect, reflection)
+
+
+def column_names(resource: Resource) -> list[str]:
+    """The columns of a type besides its key, in the order in which a table has them, each once."""
+    names = [resource.public_id, resource.account.column, *(field.column for field in resource.fields.values())]
+    names += [resource.version, resource.created, resource.updated, resource.soft_delete]
+    return [name for name in dict.fromkeys(names) if name and name != resource.key]
 
 
 class _Keys:
@@ -222,20 +253,6 @@ def default_clause(field: Field, dialect: Dialect) -> DefaultClause | None:
 _CONSTANT_KINDS = frozenset({"string", "enum", "email", "uri", "integer", "bigint", "boolean", "decimal", "float"})
 
 
-def _add_foreign_keys(made: Mapping[str, Table], table: Table, types: Iterable[Resource], registry: Registry) -> None:
-    seen: set[str] = set()
-    for resource in types:
-        for column, target in foreign_keys_of(resource, registry):
-            if column in seen or target.is_view:
-                continue
-            seen.add(column)
-            remote = made[target.table].c[target.key]
-            name = bounded_name(f"fk_{table.name}__{column}")
-            # The engine deletes children itself, so that each is checked, announced and recorded.
-            key = ForeignKeyConstraint([table.c[column]], [remote], name=name, ondelete="RESTRICT", link_to_name=True)
-            table.append_constraint(key)
-
-
 def foreign_keys_of(resource: Resource, registry: Registry) -> Iterator[tuple[str, Resource]]:
     """Columns of a type that hold row ids, each with the type it points at."""
     if resource.account.column and registry.account_type:
@@ -254,4 +271,4 @@ def _target_of(resource: Resource, field: Field) -> str | None:
     return next((parent.type for parent in resource.parents if parent.field == field.name), None)
 
 
-__all__ = ["Declared", "Dialect", "Tables", "build_tables", "foreign_keys_of", "version_column"]
+__all__ = ["Declared", "Dialect", "Tables", "build_tables", "column_names", "foreign_keys_of", "version_column"]

@@ -60,12 +60,12 @@ CREATE TABLE IF NOT EXISTS book (
 
 @pytest.mark.parametrize("dialect", ["mariadb", "sqlite"])
 def test_a_table_is_created_with_its_keys_and_its_charset(dialect: Dialect) -> None:
-    table = build_tables(REGISTRY, dialect)["book"]
+    table = build_tables(REGISTRY, dialect).with_foreign_keys("book")
     assert ddl.create_table(table, dialect) == BOOK[dialect]
 
 
 def test_a_foreign_key_can_be_left_for_later() -> None:
-    table = build_tables(REGISTRY, "mariadb")["shelf"]
+    table = build_tables(REGISTRY, "mariadb").with_foreign_keys("shelf")
     created = ddl.create_table(table, "mariadb", without=frozenset({"fk_shelf__library_id"}))
     assert "FOREIGN KEY" not in created
     (key,) = table.foreign_key_constraints
@@ -104,7 +104,7 @@ def test_a_column_is_added_with_its_default(dialect: Dialect, expected: str) -> 
 
 
 def test_a_column_and_its_foreign_key_are_one_statement_on_mariadb() -> None:
-    table = build_tables(REGISTRY, "mariadb")["book"]
+    table = build_tables(REGISTRY, "mariadb").with_foreign_keys("book")
     column = ddl.add_column("book", table.c["sequel_id"], "mariadb", nullable=True)
     keys = [key for key in table.foreign_key_constraints if key.name == "fk_book__sequel_id"]
     assert isinstance(keys[0], ForeignKeyConstraint)
@@ -122,6 +122,6 @@ def test_a_foreign_key_has_the_type_of_the_key_it_points_at(type_: str, expected
     found = ReflectedDatabase(
         dialect="mariadb", tables={"shelf": ReflectedTable(name="shelf", columns={"id": key}, primary_key=("id",))}
     )
-    created = ddl.create_table(build_tables(REGISTRY, "mariadb", found)["book"], "mariadb")
+    created = ddl.create_table(build_tables(REGISTRY, "mariadb", found).with_foreign_keys("book"), "mariadb")
     assert f"\tshelf_id {expected} NOT NULL,\n" in created
     assert "\tlibrary_id BIGINT NOT NULL,\n" in created
