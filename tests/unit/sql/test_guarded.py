@@ -27,6 +27,7 @@ from tests.support.registries import example_registry, wide_registry
 REGISTRIES = {"example": example_registry(), "wide": wide_registry()}
 KEY = b"k" * 32
 PUBLIC_ID = "x" * 22
+_OURS = re.compile(r"(account|chain|v|k)\d+|rule_\w+|id|row_id|parent|limit|offset|reach")
 _TABLE = re.compile(r"(?:FROM|JOIN) [(]*`?(\w+)`? AS (t\d+)")
 
 
@@ -143,6 +144,8 @@ def test_no_statement_leaves_without_its_account(
         except QueryTooComplex:
             return
         assert_guarded(statement.text, registry, by_table)
+        foreign = [name for name in statement.binds if not _OURS.fullmatch(name)]
+        assert not foreign, f"binds that no call brings: {foreign}"
         for expansion in expansions:
             check(expansion.shape, expansion.expansions)
 
