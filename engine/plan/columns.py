@@ -43,7 +43,8 @@ def _selection_columns(registry: Registry, selection: Selection, hops: tuple[str
             yield SelectedColumn(hops, resource.fields[name])
     if selection.with_source:
         for field in source_fields(resource):
-            yield SelectedColumn(hops, field)
+            if field.name not in selection.fields:
+                yield SelectedColumn(hops, field)
     if selection.many and hops:
         yield SelectedColumn(hops, None)
     for name, inner in selection.ones:

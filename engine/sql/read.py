@@ -136,7 +136,11 @@ def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool)
     if not is_capped:
         return select(func.count()).select_from(scope.source).where(and_(*clauses))
     found: Select[Any] = select(literal_column("1").label("one")).select_from(scope.source).where(and_(*clauses))
-    return select(func.count()).select_from(found.limit(literal_column(str(COUNT_CAP + 1))).subquery("capped"))
+    found = found.limit(literal_column(str(COUNT_CAP + 1)))
+    if scope.setting.dialect == "sqlite":
+        # See `sql/page.py`: SQLAlchemy would give it an OFFSET with a value of its own.
+        found = found.offset(literal_column("0"))
+    return select(func.count()).select_from(found.subquery("capped"))
 
 
 def _order_expr(scope: Scope, key: Order, name: str) -> ColumnElement[Any]:
