@@ -165,7 +165,7 @@ def _plan_sprout(
         try:
             overrides.validate(dict(draft.values), None)
         except ValidationFailed as refused:
-            draft.faults.extend(refused.errors)
+            draft.adopt(refused, pointer)
     return Sprout(resource, public_id, frame, draft, children, bound)
 
 

@@ -239,6 +239,11 @@ async def run_write(
 async def _publish(runtime: Runtime, effects: Effects) -> None:
     for type_name, public_id in effects.gone:
         await runtime.resolver.forget(type_name, public_id)
+    for change in effects.changes:
+        # What has just been made is likely to be a parent next.
+        if change.verb == "create" and runtime.registry.types[change.type].children:
+            found = ResolvedRow(change.row_id, change.account_row_id)
+            runtime.resolver.remember(change.type, change.public_id, found)
     if effects.changes:
         runtime.changes.announce(effects.changes)
     for hook, written in effects.hooks:

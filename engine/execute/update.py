@@ -187,7 +187,7 @@ class _Change:
             try:
                 self.overrides.validate(after, before)
             except ValidationFailed as refused:
-                draft.faults.extend(refused.errors)
+                draft.adopt(refused, self.pointer)
         found = await resolve_references(session, draft, checks=is_again)
         refuse_strangers(draft, found, account)
         draft.finish()

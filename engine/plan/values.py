@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import ErrorItem, ValidationFailed
@@ -60,6 +60,11 @@ class Draft:
     def refuse(self, code: str, detail: str, pointer: str, suggestions: tuple[str, ...] = ()) -> None:
         """Note a fault."""
         self.faults.append(ErrorItem(code, detail, pointer=pointer, suggestions=suggestions))
+
+    def adopt(self, refused: ValidationFailed, pointer: str) -> None:
+        """Note the faults that an override found; its pointers begin at the body, which itself stands at `pointer`."""
+        for item in refused.errors or (ErrorItem("bad-operand", refused.detail, pointer=""),):
+            self.faults.append(item if item.pointer is None else replace(item, pointer=f"{pointer}{item.pointer}"))
 
     def finish(self) -> None:
         """Raise all faults at once, if there are any.

@@ -259,11 +259,14 @@ class Engine:
 
 
 @asynccontextmanager
-async def running(url: str, overrides: dict[str, Overrides] | None = None) -> AsyncIterator[Engine]:
-    """An engine over an empty database."""
+async def running(
+    url: str, overrides: dict[str, Overrides] | None = None, registry: Registry | None = None
+) -> AsyncIterator[Engine]:
+    """An engine over an empty database, or over the tables that a given registry was loaded from."""
     async with opened(url) as database:
-        engine = Engine(database, make_registry(), overrides or {})
-        await engine.create_tables()
+        engine = Engine(database, registry or make_registry(), overrides or {})
+        if registry is None:
+            await engine.create_tables()
         yield engine
         await engine.announcer.close()
 
