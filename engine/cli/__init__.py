@@ -16,6 +16,7 @@ apikey = make_group("Make, list and revoke API keys.")
 for command in (
     serving.serve,
     registry.check,
+    registry.explain,
     registry.routes,
     registry.new,
     documents.settings,

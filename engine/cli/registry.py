@@ -12,6 +12,7 @@ from engine.cli.documents import whole_openapi
 from engine.cli.ground import find_type, lay_ground, operator_rights, read_settings
 from engine.cli.terminal import Refused, say, show_findings, show_table
 from engine.io.reflect import reflect
+from engine.registry.explain import explain as explain_code
 from engine.registry.findings import has_errors
 from engine.registry.names import RESERVED_TYPES, is_name, title_of
 
@@ -49,6 +50,15 @@ def check(
     show_findings(findings, format.value)
     if has_errors(findings):
         raise typer.Exit(1)
+
+
+def explain(code: Annotated[str, typer.Argument(help="A code of a finding, like R101.")]) -> None:
+    """Say at length what a finding means, and what to do about it."""
+    try:
+        page = explain_code(code)
+    except LookupError as unknown:
+        raise Refused(str(unknown.args[0])) from unknown
+    say(page.rstrip())
 
 
 def routes(type: Annotated[str | None, typer.Argument(help="Only those of a type.")] = None) -> None:

@@ -1,17 +1,28 @@
-"""Declared actions as routes under ``/v3/action/``, and as a part of OpenAPI."""
+"""Declared actions as routes under ``/v3/action/``, and as a part of OpenAPI.
+
+FastAPI calls the handlers; who may call, and how a body is read, is as with the generated endpoints.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from engine.http.dependencies import CallerContext, get_caller
+from engine.errors import Problem
+from engine.http.call import ClientGone
+from engine.http.dependencies import get_caller
+from engine.http.fallback import request_of
+from engine.language.call import check_content_type
+from engine.language.json import decode_json
 from engine.plan.rights import Rights
 from engine.plugins.actions import Action
 
@@ -24,8 +35,13 @@ Fragments = Callable[[Rights], Sequence[Mapping[str, Any]]]
 
 
 def action_router(actions: Sequence[Action]) -> APIRouter:
-    """One route for each action, with its scope checked before its handler runs."""
-    router = APIRouter(prefix=PREFIX)
+    """One route for each action."""
+    scopes = {declared.name: declared.scope for declared in actions}
+
+    class Route(_ActionRoute):
+        needs = scopes
+
+    router = APIRouter(prefix=PREFIX, route_class=Route, strict_content_type=False)
     for declared in actions:
         router.add_api_route(
             f"/{declared.path}",
@@ -34,7 +50,6 @@ def action_router(actions: Sequence[Action]) -> APIRouter:
             name=declared.name,
             operation_id=declared.name,
             status_code=declared.status,
-            dependencies=[] if declared.scope is None else [Depends(_scope_check(declared.scope))],
             response_class=Response,
             response_model=None,
         )
@@ -84,8 +99,45 @@ def _operation(whole: Mapping[str, Any], declared: Action) -> dict[str, Any]:
     return operation
 
 
-def _scope_check(scope: str) -> Callable[..., Coroutine[Any, Any, None]]:
-    async def check_scope(caller: CallerContext = Depends(get_caller)) -> None:
-        caller.require_scope(scope)
+class _ActionRoute(APIRoute):
+    """A route that asks for its action's scope before it reads anything, and reads bodies as all calls do.
 
-    return check_scope
+    Attributes:
+        needs: The scope of each action, by name.
+    """
+
+    needs: ClassVar[Mapping[str, str | None]] = {}
+
+    def get_route_handler(self) -> Callable[[HttpRequest], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind ours."""
+        handle = super().get_route_handler()
+        scope = self.needs[self.name]
+
+        async def handle_action(request: HttpRequest) -> Response:
+            if scope is not None:
+                (await get_caller(request)).require_scope(scope)
+            try:
+                return await handle(_ActionRequest(request.scope, request.receive))
+            except HTTPException as error:
+                # FastAPI calls whatever went wrong with a body a 400; we know better.
+                if isinstance(error.__cause__, (Problem, ClientGone)):
+                    raise error.__cause__ from None
+                raise
+
+        return handle_action
+
+
+class _ActionRequest(HttpRequest):
+    """A request whose JSON is strict, and bounded in size and time."""
+
+    async def body(self) -> bytes:
+        """The body; an empty one is ``{}``."""
+        if not hasattr(self, "_body"):
+            read = request_of(self)
+            check_content_type(read.header(b"content-type"), read.header(b"content-encoding"))
+            self._body = await read.body(read.settings.write_body_bytes) or b"{}"
+        return self._body
+
+    async def json(self) -> object:
+        """The body as strict JSON."""
+        return decode_json(await self.body())

@@ -203,14 +203,20 @@ class Application:
             await send_reply(reply, send, common, is_head=False)
             return reply.status
         status = 500
-        scope["aether.request"] = request
-        scope["aether.principal"] = ANONYMOUS
+        is_head = scope["method"] == "HEAD"
+        # HEAD follows GET: the routes know GET alone.
+        scope = {**scope, "method": request.method, "aether.request": request, "aether.principal": ANONYMOUS}
+        if request.path.startswith("/v3/"):
+            # Both slash forms are served, without a redirect.
+            scope["path"] = request.path.removesuffix("/")
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *common]
+            elif is_head:
+                message["body"] = b""
             await send(message)
 
         try:
@@ -218,7 +224,7 @@ class Application:
                 scope["aether.principal"] = await self._authenticate(request, common)
         except Problem as problem:
             reply = problem_reply(problem, request)
-            await send_reply(reply, send, common, is_head=scope["method"] == "HEAD")
+            await send_reply(reply, send, common, is_head=is_head)
             return reply.status
         try:
             await self.fallback(scope, receive, send_with_headers)

@@ -94,17 +94,22 @@ class CallerContext:
         plan = plan_get(self._resource(type_name), public_id, (), search, context)
         return (await read_one(self.runtime, plan, context)).data
 
-    async def search(self, type_name: str, body: Mapping[str, Any] | SearchBody) -> Page:
+    async def search(
+        self, type_name: str, body: Mapping[str, Any] | SearchBody, *, where: Mapping[str, Any] | None = None
+    ) -> Page:
         """Read a page as ``POST /v3/crud/{type}/search`` would.
 
         Args:
             type_name: What to search.
             body: A search body, or what `Filtering` gave.
+            where: A filter that must hold beside the one of `body`.
 
         Raises:
             ValidationFailed: The body is no search of this type.
         """
         search = body if isinstance(body, SearchBody) else parse_search(dict(body))
+        if where is not None:
+            search = replace(search, filter=where if search.filter is None else {"and": [where, search.filter]})
         context = self._context(search.timezone)
         resource = self._resource(type_name)
         plan = plan_list(resource, (), search, context, cursor_key=self.runtime.cursor_key)

@@ -12,11 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from engine.auth.tokens import refuse
 from engine.errors import BadRequest, ErrorItem, MethodNotAllowed, Problem, UnsupportedMediaType, ValidationFailed
 from engine.http.app import failure_reply, problem_reply
 from engine.http.call import Request
+from engine.http.dispatch import allowed_methods
 from engine.http.reply import Reply
 from engine.plan.read import not_found
 from engine.principal import ANONYMOUS
@@ -33,6 +35,7 @@ def make_fallback(routers: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(title="Aether API", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for router in routers:
         app.include_router(router)
+    app.state.routes = [route for router in routers for route in router.routes]
     app.add_exception_handler(Problem, _handle_problem)
     app.add_exception_handler(RequestValidationError, _handle_validation)
     app.add_exception_handler(HTTPException, _handle_http)
@@ -91,7 +94,9 @@ async def _handle_http(request: HttpRequest, error: Exception) -> Response:
         return as_response(problem_reply(refuse(), read))
     problem: Problem
     if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "")
+        allow = allowed_methods(_methods_of(request))
+        if read.method == "OPTIONS":
+            return as_response(Reply(204, headers=((b"allow", allow.encode("ascii")),), content_type=None))
         problem = MethodNotAllowed(f"This path takes {allow}.", headers=(("Allow", allow),))
     elif error.status_code == 415:
         problem = UnsupportedMediaType("The body's type is not supported.")
@@ -100,6 +105,13 @@ async def _handle_http(request: HttpRequest, error: Exception) -> Response:
     else:
         problem = BadRequest("The request could not be read.")
     return as_response(problem_reply(problem, read))
+
+
+def _methods_of(request: HttpRequest) -> dict[str, object]:
+    """The methods of all routes of a path: the router itself names those of the first one only."""
+    routes: Sequence[BaseRoute] = request.app.state.routes
+    found = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method: route for route in found for method in getattr(route, "methods", None) or ()}
 
 
 async def _handle_failure(request: HttpRequest, error: Exception) -> Response:
