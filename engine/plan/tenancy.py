@@ -7,6 +7,7 @@ statement. Which fields a caller may use is `plan/fields.py`'s business.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -133,6 +134,7 @@ def is_mortal(registry: Registry, resource: Resource) -> bool:
 # ---------------------------------------------------------------- row rules
 
 NO_ACCOUNT = -1
+MAX_STEADY_RULES = 2_000
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -156,6 +158,10 @@ def plan_rule(registry: Registry, resource: Resource, rights: Rights, context: R
     rule = rights.rule(resource.name)
     if rule is None:
         return ALWAYS
+    key = (id(registry), rights.key, resource.name, context.dialect)
+    known = _STEADY_RULES.get(key)
+    if known is not None and known[0] is registry:
+        return known[1]
     plan_context = PlanContext(
         registry=registry,
         rights=full_rights(registry),
@@ -163,7 +169,12 @@ def plan_rule(registry: Registry, resource: Resource, rights: Rights, context: R
         dialect=context.dialect,
         now=context.now,
     )
-    return plan_filter(dict(rule), resource.name, plan_context, pointer="")
+    planned = plan_filter(dict(rule), resource.name, plan_context, pointer="")
+    if not _has_macro(rule):
+        if len(_STEADY_RULES) >= MAX_STEADY_RULES:
+            _STEADY_RULES.clear()
+        _STEADY_RULES[key] = (registry, planned)
+    return planned
 
 
 def rule_values(registry: Registry, types: tuple[str, ...], rights: Rights, context: RuleContext) -> dict[str, object]:
@@ -173,6 +184,18 @@ def rule_values(registry: Registry, types: tuple[str, ...], rights: Rights, cont
         planned = plan_rule(registry, registry.types[name], rights, context)
         values.update({rule_bind(name, i): value for i, value in enumerate(planned.values)})
     return values
+
+
+# Rules whose values are the same for every caller and at all times.
+_STEADY_RULES: dict[tuple[int, int, str, Dialect], tuple[Registry, PlannedCondition]] = {}
+
+
+def _has_macro(rule: object) -> bool:
+    if isinstance(rule, str):
+        return rule.startswith("$")
+    if isinstance(rule, Mapping):
+        return any(_has_macro(part) for part in rule.values())
+    return isinstance(rule, (list, tuple)) and any(_has_macro(part) for part in rule)
 
 
 def rule_bind(type_name: str, index: int) -> str:
