@@ -125,12 +125,12 @@ class Assembler:
         target = self._target_of(draft, column.name)
         if target is not None:
             name = name if name.endswith("_id") and name != "id" else f"{name}_id"
-        if name in draft.fields or name in ENGINE_FIELDS or column.name in table.primary_key:
-            if column.name not in table.primary_key:
-                message = f"`{table.name}.{column.name}` is no field, since {draft.name} has a `{name}` already"
-                self.report.add(
-                    "W108", (*draft.path, "table"), message, help="give it a name: `fields: {x: {column: …}}`"
-                )
+        if target is None and column.name in table.primary_key and column.kind in ("integer", "bigint"):
+            return  # part of a key: a row id, which never leaves
+        if name in draft.fields or name in ENGINE_FIELDS:
+            message = f"`{table.name}.{column.name}` is no field, since {draft.name} has a `{name}` already"
+            help_ = "give it a name: `fields: {x: {column: …}}`"
+            self.report.add("W108", (*draft.path, "table"), message, help=help_)
             return
         if target is not None:
             said = FieldDeclaration.model_construct(_fields_set=set(), column=column.name)

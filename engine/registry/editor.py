@@ -35,14 +35,14 @@ def _tidy(node: Any) -> None:
             _tidy(one)
     if not isinstance(node, dict):
         return
+    if "anyOf" in node:
+        node["anyOf"] = [one for one in node["anyOf"] if one != {"type": "null"}]
+        if len(node["anyOf"]) == 1:
+            node.update(node.pop("anyOf")[0])
     for properties in (node.get("properties"), node.get("$defs")):
         for one in (properties or {}).values():
             if one.get("default", ...) in (None, {}, []) or isinstance(one.get("default"), dict):
                 one.pop("default", None)
             one.pop("title", None)
-    if "anyOf" in node:
-        node["anyOf"] = [one for one in node["anyOf"] if one != {"type": "null"}]
-        if len(node["anyOf"]) == 1:
-            node.update(node.pop("anyOf")[0])
     for one in node.values():
         _tidy(one)

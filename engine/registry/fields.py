@@ -63,8 +63,6 @@ def make_field(
     if table is not None and found is not None and found.kind is not None and (said.type or said.ref or said.enum):
         check_agreement(said, wanted, table, found, dialect, path, report)
     field = _merge(name, said, wanted, found, column, role)
-    if "default" in said.model_fields_set:
-        field = replace(field, default=said.default)
     _check_words(said, field, path, report)
     return field
 

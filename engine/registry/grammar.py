@@ -9,6 +9,7 @@ schema is made from the same models. What the words mean together is checked in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -47,6 +48,7 @@ class Short:
         return {"anyOf": [*self.schemas, *items, long]}
 
 
+_SCALE = re.compile(r"^\s*[0-9]+\)$")
 _TEXT: dict[str, Any] = {"type": "string"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
 
@@ -76,6 +78,16 @@ def _as_search(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return {name: [EVERY] for name in value}
     return value
+
+
+def _as_whole_type(value: Any) -> Any:
+    """Inside braces YAML splits `{type: decimal(9,2)}` at the comma, into a text and a key that says nothing."""
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return value
+    rest = next((key for key, one in value.items() if one is None and _SCALE.fullmatch(key)), None)
+    if rest is None or ")" in value["type"]:
+        return value
+    return {key: f"{one},{rest}" if key == "type" else one for key, one in value.items() if key != rest}
 
 
 def _as_enum(value: Any) -> Any:
@@ -115,6 +127,10 @@ class EnumValueDeclaration(Model):
 
 class FieldDeclaration(Model):
     """One field, by its wire name."""
+
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {_SCALE.pattern: {"type": "null"}}})
+
+    short = Short(_as_whole_type, ())
 
     type: str | None = Field(
         default=None,

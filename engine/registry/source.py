@@ -160,6 +160,7 @@ class _Frame:
     value: Any
     node: _Node
     is_mapping: bool
+    is_flow: bool
     key: str | None = None
     is_dropped: bool = False
 
@@ -196,7 +197,7 @@ class _Reader:
             elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
                 self._open(event, kind is yaml.MappingStartEvent)
             elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-                self._stack.pop()
+                self._close(event)
             elif kind is yaml.AliasEvent:
                 self._take_alias(event)
             elif kind is yaml.DocumentStartEvent:
@@ -254,9 +255,15 @@ class _Reader:
         if self._stack and self._stack[-1].is_mapping and self._stack[-1].key is None:
             self.report("R104", spot, "a key must be plain text")
             raise _Refused
-        frame = _Frame({} if is_mapping else [], _Node(spot), is_mapping)
+        frame = _Frame({} if is_mapping else [], _Node(spot), is_mapping, bool(event.flow_style))
         self._put(frame.value, frame.node, spot)
         self._stack.append(frame)
+
+    def _close(self, event: Any) -> None:
+        frame = self._stack.pop()
+        line, column, _ = frame.node.spot
+        if frame.is_flow and event.end_mark.line == line:
+            frame.node.spot = (line, column, event.end_mark.column - column)
 
     def _put(self, value: Any, node: _Node, spot: _Spot) -> None:
         if not self._stack:
