@@ -63,9 +63,6 @@ class Structure(Protocol):
     async def execute(self, sql: str, binds: Sequence[object] = ()) -> int:
         """Run a statement and return how many rows it matched."""
 
-    async def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run a statement for each row of binds, in one transaction."""
-
 
 @asynccontextmanager
 async def open_structure(url: str) -> AsyncIterator[Structure]:
@@ -112,16 +109,6 @@ class _MariadbStructure:
     async def execute(self, sql: str, binds: Sequence[object] = ()) -> int:
         return (await self._send(sql, binds))[1]
 
-    async def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        await self._send("BEGIN", ())
-        try:
-            for row in rows:
-                await self._send(sql, row)
-        except BaseException:
-            await self._send("ROLLBACK", ())
-            raise
-        await self._send("COMMIT", ())
-
     async def _send(self, sql: str, binds: Sequence[object]) -> tuple[Rows, int]:
         try:
             return await (self._link.send(sql, binds) if binds else self._link.send_text(sql))
@@ -151,19 +138,6 @@ class _SqliteStructure:
 
     async def execute(self, sql: str, binds: Sequence[object] = ()) -> int:
         return self._send(sql, binds).rowcount
-
-    async def execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        own = not self._raw.in_transaction
-        if own:
-            self._send("BEGIN IMMEDIATE", ())
-        try:
-            self._raw.executemany(sql, rows)
-        except sqlite3.Error as fault:
-            if own:
-                self._raw.execute("ROLLBACK")
-            raise StructureFault(sql, str(fault)) from fault
-        if own:
-            self._send("COMMIT", ())
 
     def close(self) -> None:
         self._raw.close()

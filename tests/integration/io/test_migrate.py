@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import UniqueViolated
 from engine.io import migrate as module
 from engine.io import structure as structure_module
 from engine.io.migrate import MigrationRunning, migrate, pending
@@ -17,6 +18,8 @@ from engine.io.structure import StructureFault, open_structure
 from engine.language.ids import is_public_id
 from engine.registry.reflection import ReflectedDatabase
 from engine.registry.resource import AccountRule, Field, Index, Parent, Registry, Relation
+from engine.tables import fields_of_index
+from tests.support.databases import opened
 from tests.support.library import BOOK, LIBRARY, REGISTRY, SHELF
 
 ROWS = (
@@ -220,6 +223,22 @@ async def test_two_migrations_never_run_at_once(database_url: str, monkeypatch: 
 
     await migrate(database_url, load)
     assert refused == [MigrationRunning]
+
+
+@pytest.mark.parametrize(
+    ("statement", "fields"),
+    [
+        (ROWS[1].replace("bbb", "ccc"), ("code",)),
+        (ROWS[1].replace("'A1'", "'A2'"), ("id",)),
+    ],
+)
+async def test_a_duplicate_is_traced_to_its_fields(database_url: str, statement: str, fields: tuple[str, ...]) -> None:
+    await migrate(database_url, _load)
+    await _run(database_url, *ROWS)
+    async with opened(database_url) as database:
+        with pytest.raises(UniqueViolated) as violated:
+            await database.execute(statement)
+    assert fields_of_index(SHELF, violated.value.key) == fields
 
 
 async def test_a_missing_database_file_is_made_with_its_folders(tmp_path: Path) -> None:
