@@ -9,7 +9,6 @@ from engine.errors import StorageFault
 from engine.execute.faults import name_fault
 from engine.execute.runtime import Prepared, with_rules
 from engine.execute.session import Session, WriteCall
-from engine.io.resolver import ResolvedRow
 from engine.language.ids import is_public_id
 from engine.language.search import EMPTY_SEARCH
 from engine.plan.read import chain_values, not_found, plan_get
@@ -119,5 +118,5 @@ async def account_of(session: Session, resource: Resource, public_id: str, row_i
     accounts = session.context.principal.accounts
     if len(accounts) == 1 and not session.context.rights.is_public_only(resource.name):
         return accounts[0].row_id
-    row: ResolvedRow | None = await session.runtime.resolver.resolve(resource.name, public_id)
+    row = await session.resolve(resource.name, public_id)
     return row.account_row_id if row is not None else None

@@ -153,6 +153,10 @@ class Session:
             everything.update(rule_values(self.runtime.registry, statement.guarded, self.context.rights, rules))
         return statement.arrange(everything)
 
+    async def resolve(self, type_name: str, public_id: str) -> ResolvedRow | None:
+        """Where a checked public id leads, asked where the write runs."""
+        return await self.runtime.resolver.resolve(type_name, public_id, through=self.runner)
+
     async def fetch(self, shape: WriteShape, values: Mapping[str, object]) -> Rows:
         """Run a statement that has rows."""
         statement = self.statement(shape)

@@ -39,7 +39,7 @@ async def resolve_references(session: Session, draft: Draft, *, checks: bool = F
     for reference in draft.references:
         row = None
         if is_public_id(reference.public_id):
-            row = await session.runtime.resolver.resolve(reference.type, reference.public_id)
+            row = await session.resolve(reference.type, reference.public_id)
         if row is not None and not sees_account(session.context, row.account_row_id):
             row = None
         if row is not None and checks and not await is_visible(session, reference.type, row.row_id):

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from engine.io.cache import PREFIX, Cache
-from engine.io.storage import Database
+from engine.io.storage import Database, Rows
 
 TTL_S = 3600.0
 FRESH_S = 60.0
+
+
+class Reader(Protocol):
+    """What a look-up runs in: the database or a transaction."""
+
+    async def fetch(self, sql: str, binds: Sequence[object] = (), *, point: bool = False) -> Rows:
+        """Run a statement and return its rows."""
+
 
 LookupSql = Callable[[str], tuple[str, int]]
 """Type name → SQL that gives (row id, account row id or NULL, stored public id), and how often it binds the id."""
@@ -50,7 +58,9 @@ class Resolver:
         self._known: OrderedDict[tuple[str, str], tuple[float, ResolvedRow]] = OrderedDict()
         self._forgotten = 0
 
-    async def resolve(self, type_name: str, public_id: str, *, fresh_s: float = FRESH_S) -> ResolvedRow | None:
+    async def resolve(
+        self, type_name: str, public_id: str, *, fresh_s: float = FRESH_S, through: Reader | None = None
+    ) -> ResolvedRow | None:
         """Where a public id leads, or None.
 
         Args:
@@ -58,6 +68,8 @@ class Resolver:
             public_id: A checked public id.
             fresh_s: How old the answer may be, seconds. Below `FRESH_S` the shared cache is not asked: accounts use
                 this, so that a deleted one is not seen for longer than a token is remembered.
+            through: The transaction that the caller is in. It has a connection already; waiting for a second one while
+                holding the first is how a pool locks up.
         """
         key = (type_name, public_id)
         found = self._known.get(key)
@@ -72,7 +84,7 @@ class Resolver:
             if row is not None:
                 self._keep(key, row, forgotten)
                 return row
-        row = await self._look_up(type_name, public_id)
+        row = await self._look_up(type_name, public_id, through or self._database)
         if row is None:
             self._known.pop(key, None)
             return None
@@ -94,9 +106,9 @@ class Resolver:
         if self._cache is not None:
             await self._cache.delete(self._key(key))
 
-    async def _look_up(self, type_name: str, public_id: str) -> ResolvedRow | None:
+    async def _look_up(self, type_name: str, public_id: str, reader: Reader) -> ResolvedRow | None:
         sql, times = self._lookup_sql(type_name)
-        for row_id, account_row_id, stored in await self._database.fetch(sql, (public_id,) * times, point=True):
+        for row_id, account_row_id, stored in await reader.fetch(sql, (public_id,) * times, point=True):
             # A collation may have called another spelling equal.
             if (stored.decode() if isinstance(stored, bytes) else stored) == public_id:
                 return ResolvedRow(row_id, account_row_id)

@@ -260,10 +260,10 @@ class Engine:
 
 @asynccontextmanager
 async def running(
-    url: str, overrides: dict[str, Overrides] | None = None, registry: Registry | None = None
+    url: str, overrides: dict[str, Overrides] | None = None, registry: Registry | None = None, **settings: object
 ) -> AsyncIterator[Engine]:
     """An engine over an empty database, or over the tables that a given registry was loaded from."""
-    async with opened(url) as database:
+    async with opened(url, **settings) as database:
         engine = Engine(database, registry or make_registry(), overrides or {})
         if registry is None:
             await engine.create_tables()

@@ -11,6 +11,8 @@ from engine.errors import Conflict, ForeignKeyInUse, StaleVersion, ValidationFai
 from engine.io.reflect import reflect
 from engine.registry.load import load_registry
 from engine.registry.resource import Registry
+from engine.render.headers import object_etag
+from engine.render.rows import encode_json
 from tests.support.databases import opened
 from tests.support.writing import Engine, running, shown
 
@@ -78,6 +80,8 @@ async def test_found_tables_are_written_and_answered_as_they_are_read(database_u
         assert (await patch(outcome.public_id, {"artist_id": artist}))["title"] == "U"
         with pytest.raises(StaleVersion):
             await patch(outcome.public_id, {"title": "V"}, if_match='"00000000-00000000"')
+        body = encode_json({"data": await engine.get("track", outcome.public_id, who), "meta": {}})
+        assert (await patch(outcome.public_id, {"title": "V"}, if_match=object_etag(None, body)))["title"] == "V"
         with pytest.raises(ForeignKeyInUse):
             await engine.delete("artist", artist, who)
         await engine.delete("track", outcome.public_id, who)

@@ -490,3 +490,17 @@ async def test_a_caller_without_the_right_learns_nothing(database_url: str) -> N
         outcome = await engine.create("journal", {"name": "x"}, writer)
         assert outcome.found is None
         assert await engine.column("journal", outcome.public_id, "name") == "x"
+
+
+async def test_writes_in_transactions_need_no_second_connection(mariadb_url: str) -> None:
+    async with running(mariadb_url, database_pool_size=1, database_pool_wait_s=0.5) as engine:
+        journal = await engine.make("journal", {"name": "J"})
+        person = await engine.make("person", {"name": "P"})
+        await engine.runtime.resolver.forget("person", person)
+        await engine.runtime.resolver.forget("journal", journal)
+        both = engine.context(1, 2)
+        body = {"person_id": person, "entry": {"create": [{"title": "x"}]}}
+        assert (await engine.patch("journal", journal, body, both))["person_id"] == person
+        assert (await engine.patch("journal", journal, {"name": "K"}, is_trial=True))["name"] == "K"
+        await engine.delete("journal", journal, both)
+        await engine.restore("journal", journal, both)
