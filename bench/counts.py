@@ -15,8 +15,8 @@ import asyncmy
 from bench.client import Client, open_client
 from bench.data import DATABASE_URL, connect, fetch
 
-REQUESTS_PER_BATCH = 50
-BATCHES = 5
+REQUESTS_PER_BATCH = 10
+BATCHES = 25
 
 
 def count_statements(port: int, requests: Sequence[bytes], database_url: str = DATABASE_URL) -> float:
