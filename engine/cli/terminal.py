@@ -88,7 +88,7 @@ def complain(mistake: BaseException) -> None:
         remark("")
     text = mistake.detail if isinstance(mistake, Problem) else str(mistake)
     if isinstance(mistake, StorageFault):
-        text = f"The database refused it ({type(mistake).__name__}: {mistake})."
+        text = f"The database refused it: {mistake}. If it lacks something, `aether migrate` adds it."
     remark(f"error: {text or type(mistake).__name__}")
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from asyncmy.errors import MySQLError
 
-from engine.io.mariadb_link import Link, open_link, parse_target
+from engine.errors import Unavailable
+from engine.io.mariadb_link import Link, LinkRefused, open_link, parse_target
 from engine.io.sqlite import parse_path
 from engine.io.storage import Dialect, Rows
 from engine.settings import dialect_of
@@ -86,7 +87,10 @@ async def open_structure(url: str) -> AsyncIterator[Structure]:
         lock_wait_s=LOCK_WAIT_S,
         prepares=False,
     )
-    link = await open_link(target, {})
+    try:
+        link = await open_link(target, {})
+    except LinkRefused as fault:
+        raise Unavailable(f"The database {target.host}:{target.port}/{target.database} {_why(fault)}.") from fault
     try:
         server = _MariadbStructure(link, target.database)
         # DDL waits for the table's readers; by default for a day.
@@ -94,6 +98,12 @@ async def open_structure(url: str) -> AsyncIterator[Structure]:
         yield server
     finally:
         await link.close()
+
+
+def _why(fault: LinkRefused) -> str:
+    """Why there is no connection, in the server's words where it has some."""
+    said = fault.__cause__.args[1:] if isinstance(fault.__cause__, MySQLError) else ()
+    return f"cannot be used: {str(said[0]).rstrip('.')}" if said else "does not answer"
 
 
 class _MariadbStructure:
@@ -128,7 +138,6 @@ class _SqliteStructure:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._raw = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
-            self._raw.execute("PRAGMA journal_mode = WAL")
             self._raw.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error as fault:
             raise StructureFault(f"open {path}", str(fault)) from fault
