@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Table
 
 from engine.plan.shape import Dialect
 from engine.registry.reflection import ReflectedColumn, ReflectedDatabase, ReflectedTable
@@ -138,7 +138,7 @@ class _Planner:
             return
         what = f"{found.name}: add the unique whole number `{resource.key}`, since the table has no single integer key"
         if self.dialect == "mariadb":
-            yield Step(what, (ddl.add_counting_column(found.name, resource.key, self.dialect),))
+            yield Step(what, (ddl.alter_table(found.name, [ddl.counting_column_added(resource.key)], self.dialect),))
             return
         source = self.sources.get(found.name)
         if source is None:
@@ -160,19 +160,16 @@ class _Planner:
             names = frozenset(str(key.name) for key in left_out)
             indexes = self._indexes_of(table.name)
             size = f"{len(table.columns)} columns and {_count(len(indexes), 'index', 'indexes')}"
-            yield Step(
-                f"{table.name}: create the table, with {size}",
-                (
-                    ddl.create_table(table, self.dialect, without=names),
-                    *(ddl.create_index(index, self.dialect) for index in indexes),
-                ),
-            )
+            statements = [ddl.create_table(table, self.dialect, indexes=indexes, without=names)]
+            if self.dialect == "sqlite":
+                statements.extend(ddl.create_index(index, self.dialect) for index in indexes)
+            yield Step(f"{table.name}: create the table, with {size}", tuple(statements))
             later.extend((table, key) for key in left_out)
         for table, key in later:
             target = key.elements[0].column.table.name
             yield Step(
                 f"{table.name}: add the foreign key to {target}, which is created later than the table",
-                (ddl.add_foreign_key(key, self.dialect),),
+                (ddl.alter_table(table.name, [ddl.foreign_key_added(key)], self.dialect),),
             )
 
     # ------------------------------------------------------------ columns
@@ -183,21 +180,22 @@ class _Planner:
             return
         table = self.tables.with_foreign_keys(resource.name)
         foreign = dict(foreign_keys_of(resource, self.registry))
+        clauses = []
         for column in [table.c[name] for name in missing]:
             # Rows that are there have no value for it, unless it has a default.
-            nullable = column.nullable or column.server_default is None
-            statement = self._add_column(table, column, foreign.get(column.name), nullable=nullable)
-            if self.dialect == "mariadb":
-                keys = [key for key in table.foreign_key_constraints if list(key.columns) == [column]]
-                statement = ddl.with_foreign_keys(statement, keys, self.dialect)
-            yield Step(f"{found.name}: add the column `{column.name}`{_why(resource, column.name)}", (statement,))
-
-    def _add_column(self, table: Table, column: Column[Any], target: Resource | None, *, nullable: bool) -> str:
-        statement = ddl.add_column(table.name, column, self.dialect, nullable=nullable)
-        if self.dialect == "sqlite" and target is not None:
-            remote = f"{ddl.quote(target.table, self.dialect)} ({ddl.quote(target.key, self.dialect)})"
-            statement += f" REFERENCES {remote} ON DELETE RESTRICT"
-        return statement
+            nullable = bool(column.nullable) or column.server_default is None
+            target = foreign.get(column.name)
+            points_at = (target.table, target.key) if target else None
+            clauses.append(ddl.column_added(column, self.dialect, nullable=nullable, target=points_at))
+        if self.dialect == "mariadb":
+            new = [key for key in table.foreign_key_constraints if set(key.columns.keys()) <= set(missing)]
+            clauses.extend(ddl.foreign_key_added(key) for key in sorted(new, key=lambda key: str(key.name)))
+            statements = [ddl.alter_table(found.name, clauses, self.dialect)]
+        else:
+            statements = [ddl.alter_table(found.name, [clause], self.dialect) for clause in clauses]
+        names = ", ".join(f"`{name}`{_why(resource, name)}" for name in missing)
+        word = "column" if len(missing) == 1 else "columns"
+        yield Step(f"{found.name}: add the {word} {names}", tuple(statements))
 
     # ------------------------------------------------------------ public ids
 
@@ -209,14 +207,17 @@ class _Planner:
         if found.is_view or (is_unique and not is_half_done):
             return
         index = next(one for one in indexes_of(resource) if one.is_unique and one.columns == (name,))
-        after = [] if is_unique else [ddl.create_index(index, self.dialect)]
-        if self.dialect == "mariadb" and (present is None or is_half_done):
-            column = self.tables[resource.name].c[name]
-            after.insert(0, ddl.set_not_null(found.name, column, self.dialect))
+        if self.dialect == "sqlite":
+            after = ddl.create_index(index, self.dialect)
+        else:
+            clauses = [] if is_unique else [ddl.index_added(index)]
+            if present is None or is_half_done:
+                clauses.insert(0, ddl.column_filled(self.tables[resource.name].c[name]))
+            after = ddl.alter_table(found.name, clauses, self.dialect)
         yield Step(
             f"{found.name}: give every row without one a random public id in `{name}`, and make them unique",
             fill=FillIds(found.name, resource.key, name),
-            after=tuple(after),
+            after=(after,),
         )
 
     # ------------------------------------------------------------ accounts
@@ -309,13 +310,12 @@ def _is_ours(column: ReflectedColumn) -> bool:
 
 
 def _why(resource: Resource, column: str) -> str:
-    if column == resource.public_id:
-        return " for public ids"
-    if column == resource.version:
-        return ", which changes with every write"
-    if column == resource.account.column:
-        return " with the account's row id"
-    return ""
+    reasons = {
+        resource.public_id: " (public ids)",
+        resource.version: " (changes with every write)",
+        resource.account.column: " (the account's row id)",
+    }
+    return reasons.get(column, "")
 
 
 def _has_index(found: ReflectedTable, index: TableIndex) -> bool:

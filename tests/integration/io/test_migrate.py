@@ -109,9 +109,7 @@ async def test_a_field_and_an_index_that_are_declared_later_are_added(database_u
     later = replace(REGISTRY, types={**REGISTRY.types, "shelf": shelf})
     steps = await migrate(database_url, lambda _: later)
     assert [step.description for step in steps] == [
-        "shelf: add the column `colour`",
-        "shelf: add the column `room`",
-        "shelf: add the column `twin_id`",
+        "shelf: add the columns `colour`, `room`, `twin_id`",
         "shelf: add the index over colour, room descending (declared)",
         "shelf: add the index over twin_id, id (rows of a twin)",
     ]
@@ -181,7 +179,7 @@ async def test_inherited_types_get_the_account_of_their_parents_when_asked(datab
     assert await pending(database_url, lambda _: bare) == ()
     steps = await migrate(database_url, lambda _: bare, add_account_column=True)
     assert [step.description for step in steps][:2] == [
-        "book: add the column `account_id` with the account's row id",
+        "book: add the column `account_id` (the account's row id)",
         "book: copy every row's account from its parent into `account_id`",
     ]
     assert await _rows(database_url, "SELECT account_id FROM book") == [(1,)]
@@ -205,7 +203,7 @@ async def test_a_refused_step_leaves_sqlite_as_it_was(tmp_path: Path) -> None:
 
 async def test_two_migrations_never_run_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOCK_WAIT_S", 0)
-    monkeypatch.setattr(structure_module, "LOCK_WAIT_S", 0)
+    monkeypatch.setattr(structure_module, "LOCK_WAIT_S", 1)
     refused: list[type[BaseException]] = []
 
     async def try_another() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Column, ForeignKeyConstraint
+from sqlalchemy import Column
 
 from engine.plan.shape import Dialect
 from engine.registry.reflection import ReflectedColumn, ReflectedDatabase, ReflectedTable
@@ -69,10 +69,25 @@ def test_a_foreign_key_can_be_left_for_later() -> None:
     created = ddl.create_table(table, "mariadb", without=frozenset({"fk_shelf__library_id"}))
     assert "FOREIGN KEY" not in created
     (key,) = table.foreign_key_constraints
-    assert ddl.add_foreign_key(key, "mariadb") == (
-        "ALTER TABLE shelf ADD CONSTRAINT fk_shelf__library_id FOREIGN KEY(library_id)"
+    assert ddl.alter_table("shelf", [ddl.foreign_key_added(key)], "mariadb") == (
+        "ALTER TABLE `shelf` ADD CONSTRAINT fk_shelf__library_id FOREIGN KEY(library_id)"
         " REFERENCES library (id) ON DELETE RESTRICT"
     )
+
+
+def test_mariadb_makes_the_indexes_along_with_the_table() -> None:
+    table = build_tables(REGISTRY, "mariadb").with_foreign_keys("shelf")
+    indexes = [
+        TableIndex("one", "shelf", (IndexPart("id_random"),), True, (), ""),
+        TableIndex("two", "shelf", (IndexPart("code"), IndexPart("id", True)), False, (), ""),
+    ]
+    assert ddl.create_table(table, "mariadb", indexes=indexes) == (
+        ddl.create_table(table, "mariadb").removesuffix("\n)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin")
+        + ",\n\tUNIQUE KEY `one` (`id_random`),\n\tKEY `two` (`code`, `id` DESC)"
+        "\n)ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_nopad_bin"
+    )
+    sqlite = build_tables(REGISTRY, "sqlite")["shelf"]
+    assert ddl.create_table(sqlite, "sqlite", indexes=indexes) == ddl.create_table(sqlite, "sqlite")
 
 
 @pytest.mark.parametrize(
@@ -92,25 +107,36 @@ def test_an_index_keeps_its_directions_and_any_name_is_quoted(dialect: Dialect, 
     [
         (
             "mariadb",
-            "ALTER TABLE `book` ADD COLUMN state VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-            " NOT NULL DEFAULT 'it''s new'",
+            "ADD COLUMN state VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL DEFAULT 'it''s new'",
         ),
-        ("sqlite", "ALTER TABLE \"book\" ADD COLUMN state VARCHAR(64) DEFAULT 'it''s new' NOT NULL"),
+        ("sqlite", "ADD COLUMN state VARCHAR(64) DEFAULT 'it''s new' NOT NULL"),
     ],
 )
 def test_a_column_is_added_with_its_default(dialect: Dialect, expected: str) -> None:
     column: Column[object] = build_tables(REGISTRY, dialect)["book"].c["state"]
-    assert ddl.add_column("book", column, dialect) == expected
+    assert ddl.column_added(column, dialect, nullable=False) == expected
 
 
-def test_a_column_and_its_foreign_key_are_one_statement_on_mariadb() -> None:
+def test_a_column_that_points_somewhere_says_so_on_sqlite() -> None:
+    column: Column[object] = build_tables(REGISTRY, "sqlite")["book"].c["sequel_id"]
+    assert ddl.column_added(column, "sqlite", nullable=True, target=("book", "id")) == (
+        'ADD COLUMN sequel_id INTEGER REFERENCES "book" ("id") ON DELETE RESTRICT'
+    )
+
+
+def test_several_changes_are_one_statement_on_mariadb() -> None:
     table = build_tables(REGISTRY, "mariadb").with_foreign_keys("book")
-    column = ddl.add_column("book", table.c["sequel_id"], "mariadb", nullable=True)
-    keys = [key for key in table.foreign_key_constraints if key.name == "fk_book__sequel_id"]
-    assert isinstance(keys[0], ForeignKeyConstraint)
-    assert ddl.with_foreign_keys(column, keys, "mariadb") == (
+    (key,) = [key for key in table.foreign_key_constraints if key.name == "fk_book__sequel_id"]
+    clauses = [
+        ddl.column_added(table.c["sequel_id"], "mariadb", nullable=True),
+        ddl.foreign_key_added(key),
+        ddl.column_filled(table.c["is_lent"]),
+        ddl.index_added(TableIndex("i", "book", (IndexPart("is_lent"),), True, (), "")),
+    ]
+    assert ddl.alter_table("book", clauses, "mariadb") == (
         "ALTER TABLE `book` ADD COLUMN sequel_id BIGINT, ADD CONSTRAINT fk_book__sequel_id"
-        " FOREIGN KEY(sequel_id) REFERENCES book (id) ON DELETE RESTRICT"
+        " FOREIGN KEY(sequel_id) REFERENCES book (id) ON DELETE RESTRICT,"
+        " MODIFY COLUMN is_lent TINYINT(1) NOT NULL DEFAULT 0, ADD UNIQUE INDEX `i` (`is_lent`)"
     )
 
 

@@ -76,13 +76,11 @@ def test_a_table_of_others_gets_a_key_public_ids_and_versions_and_nothing_else()
             (),
         ),
         (
-            "Page: add the column `id_random` for public ids",
-            ("ALTER TABLE `Page` ADD COLUMN id_random CHAR(22) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",),
-            (),
-        ),
-        (
-            "Page: add the column `row_version`, which changes with every write",
-            ("ALTER TABLE `Page` ADD COLUMN row_version BIGINT NOT NULL DEFAULT 1",),
+            "Page: add the columns `id_random` (public ids), `row_version` (changes with every write)",
+            (
+                "ALTER TABLE `Page` ADD COLUMN id_random CHAR(22) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin,"
+                " ADD COLUMN row_version BIGINT NOT NULL DEFAULT 1",
+            ),
             (),
         ),
         (
@@ -90,8 +88,7 @@ def test_a_table_of_others_gets_a_key_public_ids_and_versions_and_nothing_else()
             (),
             (
                 "ALTER TABLE `Page` MODIFY COLUMN id_random CHAR(22) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-                " NOT NULL",
-                "CREATE UNIQUE INDEX `uq_Page__id_random` ON `Page` (`id_random`)",
+                " NOT NULL, ADD UNIQUE INDEX `uq_Page__id_random` (`id_random`)",
             ),
         ),
     ]
@@ -105,7 +102,7 @@ def test_ids_that_a_crash_left_half_done_are_finished() -> None:
     found = ReflectedDatabase(dialect="mariadb", tables={"Page": replace(PAGE, columns=columns)})
     (step,) = plan_migration(PAGES, found)
     assert step.fill is not None
-    assert len(step.after) == 2
+    assert step.after[0].startswith("ALTER TABLE `Page` MODIFY COLUMN id_random")
 
 
 def test_a_table_of_sqlite_without_a_key_is_rebuilt_from_its_own_text() -> None:
