@@ -17,8 +17,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.types import Receive, Scope, Send
-
 from engine.auth.gate import Authenticator, make_authenticator
 from engine.auth.limits import RateLimiter, make_limiter
 from engine.execute.runtime import Runtime
@@ -30,6 +28,7 @@ from engine.http.fallback import make_fallback
 from engine.http.health import health_router
 from engine.http.meta import meta_router
 from engine.http.routes import make_router, root_endpoints
+from engine.http.server import Server
 from engine.io.cache import Cache, RedisCache, open_cache
 from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
@@ -257,44 +256,17 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     return Engine(application, runtime, database, cache, changes, authenticator, limiter, tasks)
 
 
-class Server:
-    """The ASGI callable that uvicorn runs: it starts the engine with the server and stops it with it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._sinks = Sinks(settings)
-        self._engine: Engine | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif self._engine is not None:
-            await self._engine.application(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        self._sinks.start()
-        try:
-            self._engine = await start_engine(self._settings, self._sinks)
-        except Exception as error:
-            observe(Notice("The server cannot start.", "critical", details=(("reason", str(error)),)))
-            self._sinks.stop()
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        _settle_memory()
-        observe(Notice("The server is up.", details=(("types", str(len(self._engine.runtime.registry.types))),)))
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._engine.close()
-        observe(Notice("The server has stopped."))
-        self._sinks.stop()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
 def create_app() -> Server:
     """The application for uvicorn's factory mode; settings come from the environment, as in every process."""
-    return Server(load_settings())
+    settings = load_settings()
+    sinks = Sinks(settings)
+
+    async def start() -> Engine:
+        engine = await start_engine(settings, sinks)
+        _settle_memory()
+        return engine
+
+    return Server(start, sinks.start, sinks.stop)
 
 
 def cursor_key(settings: Settings) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from engine.http import reads, writes
 from engine.http.describe import Describer
 from engine.http.dispatch import Endpoints, Router
+from engine.http.reads import get_object, list_objects, list_options, search_objects
+from engine.http.writes import create_object, delete_object, move_object, replace_object, restore_object, update_object
 from engine.registry.resource import Registry
 
 
@@ -17,19 +18,19 @@ def make_router(registry: Registry, describer: Describer) -> Router:
     """
     return Router(
         registry,
-        collection={"GET": reads.list_objects, "POST": writes.create_object},
+        collection={"GET": list_objects, "POST": create_object},
         item={
-            "GET": reads.get_object,
-            "PATCH": writes.update_object,
-            "PUT": writes.replace_object,
-            "DELETE": writes.delete_object,
+            "GET": get_object,
+            "PATCH": update_object,
+            "PUT": replace_object,
+            "DELETE": delete_object,
         },
         collection_words={
-            "search": {"POST": reads.search_objects},
+            "search": {"POST": search_objects},
             "schema": {"GET": describer.get_schema},
-            "options": {"GET": reads.list_options},
+            "options": {"GET": list_options},
         },
-        item_words={"restore": {"POST": writes.restore_object}, "move": {"POST": writes.move_object}},
+        item_words={"restore": {"POST": restore_object}, "move": {"POST": move_object}},
     )
 
 

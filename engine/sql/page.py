@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, literal_column, select, union_all
 from sqlalchemy.sql.selectable import FromClause
 
 from engine.plan.shape import Dialect, ReadShape
@@ -42,7 +42,7 @@ def build_page(
     where = list(clauses)
     if shape.keyset is not None:
         where.append(after_position(keys, shape.keyset))
-    query = select(*columns).select_from(source).where(and_(*where)).order_by(*order_by(keys, backward=backward))
+    query = select(*columns).select_from(source).where(*where).order_by(*order_by(keys, backward=backward))
     return _cut(query, dialect, "limit", has_offset=shape.has_offset)
 
 
@@ -75,7 +75,7 @@ def _build_regions(
             where.append(after_position(own_keys, shape.keyset))
         labelled = [column.label(name) for column, name in zip(columns, names, strict=True)]
         ranked: ColumnElement[Any] = literal_column(str(rank)).label("rank")
-        arm = select(*labelled, ranked).select_from(source).where(and_(*where))
+        arm = select(*labelled, ranked).select_from(source).where(*where)
         order = order_by(own_keys[1:] if is_null else own_keys, backward=backward)
         # The row id breaks ties in every region; what is read of each must reach behind the offset.
         arm = _cut(arm.order_by(*order), dialect, "reach" if shape.has_offset else "limit", has_offset=False)

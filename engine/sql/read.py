@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal_column, null, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, null, select
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.selectable import FromClause
 
@@ -64,7 +64,7 @@ def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]
         return _count(scope, clauses, is_capped=shape.page == "capped")
     columns = [*leading_columns(scope), *select_columns(scope, shape.selection)]
     if shape.page in ("one", "key"):
-        return select(*columns).select_from(scope.source).where(and_(*clauses))
+        return select(*columns).select_from(scope.source).where(*clauses)
     exprs = [_order_expr(scope, key, f"k{index}") for index, key in enumerate(shape.order)]
     keys = order_keys(shape.order, exprs, scope.root.c[resource.key])
     columns.extend([_via_column(scope, shape)] if shape.page == "arm" else exprs)
@@ -77,7 +77,7 @@ def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[Any
     clauses = list(scope.guard)
     clauses.append(is_public_id(scope.root, scope.resource, bindparam("chain0"), setting.dialect))
     clauses.extend(join_chain(scope, tuple(rest), first=1))
-    return select(*leading_columns(scope)).select_from(scope.source).where(and_(*clauses))
+    return select(*leading_columns(scope)).select_from(scope.source).where(*clauses)
 
 
 # ---------------------------------------------------------------- parts that writes use too
@@ -134,8 +134,8 @@ def join_chain(scope: Scope, chain: tuple[Link, ...], first: int = 0) -> list[Co
 
 def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool) -> Select[Any]:
     if not is_capped:
-        return select(func.count()).select_from(scope.source).where(and_(*clauses))
-    found: Select[Any] = select(literal_column("1").label("one")).select_from(scope.source).where(and_(*clauses))
+        return select(func.count()).select_from(scope.source).where(*clauses)
+    found: Select[Any] = select(literal_column("1").label("one")).select_from(scope.source).where(*clauses)
     found = found.limit(literal_column(str(COUNT_CAP + 1)))
     if scope.setting.dialect == "sqlite":
         # See `sql/page.py`: SQLAlchemy would give it an OFFSET with a value of its own.

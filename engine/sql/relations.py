@@ -247,7 +247,7 @@ class Scope:
         if condition is not None:
             clauses.append(inner.condition(condition))
         what: ColumnElement[int] = func.count() if counted else literal_column("1")
-        return select(what).select_from(inner.source).where(and_(*clauses)).correlate(near_table)
+        return select(what).select_from(inner.source).where(*clauses).correlate(near_table)
 
 
 # ---------------------------------------------------------------- guards
@@ -324,7 +324,7 @@ def _parent_exists(
         else:
             guard = guard_type(setting.registry, above, setting.viewer, setting.rights, with_rule=False)
             clauses.extend(_alive_clauses(scope, joined, above, guard.mortal_parents))
-    return exists(select(literal_column("1")).select_from(joined).where(and_(*clauses)).correlate(table))
+    return exists(select(literal_column("1")).select_from(joined).where(*clauses).correlate(table))
 
 
 def _rule_clause(scope: Scope, table: FromClause, resource: Resource, shape: Condition) -> ColumnElement[bool]:
