@@ -106,9 +106,10 @@ def _advise_indexes(resource: Resource, table: ReflectedTable, dialect: str, pat
         return
     missing = list(_unindexed(resource, table))
     if missing:
-        ddl = "; ".join(_ddl(resource, table, field, dialect) for field in missing)
+        ddl = tuple(_ddl(resource, table, field, dialect) for field in missing)
         message = f"{resource.name} can be searched by {', '.join(field.name for field in missing)} without an index"
-        report.add("W103", (*path, "search"), message, at_key=True, help=ddl)
+        help_ = "make the indexes that are worth it, and take out of `search` what nobody asks"
+        report.add("W103", (*path, "search"), message, at_key=True, help=help_, notes=ddl)
 
 
 def _unindexed(resource: Resource, table: ReflectedTable) -> Iterator[Field]:

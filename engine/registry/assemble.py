@@ -13,7 +13,7 @@ from engine.registry.drafts import Draft, report_column
 from engine.registry.fields import SILENT, make_field
 from engine.registry.findings import Path, Report
 from engine.registry.grammar import FieldDeclaration
-from engine.registry.names import relation_of, snake_case, title_of
+from engine.registry.names import RESERVED_FIELDS, is_name, relation_of, snake_case, title_of
 from engine.registry.reflection import Dialect, ReflectedColumn, ReflectedDatabase, ReflectedTable
 from engine.registry.resource import Field
 
@@ -87,8 +87,10 @@ class Assembler:
         )  # fmt: skip
         if made is not None:
             if is_parent and draft.found is None:
-                # Of several parents exactly one is set.
-                made = replace(made, nullable=len(draft.said.parent or ()) > 1)
+                # Of several parents exactly one is set, and a detached row has none.
+                parents = draft.said.parent or ()
+                is_optional = len(parents) > 1 or any(parent.on_delete == "detach" for parent in parents)
+                made = replace(made, nullable=is_optional)
             self.refs[draft.name, name] = target
             draft.fields[name] = made
 
@@ -127,9 +129,14 @@ class Assembler:
             name = name if name.endswith("_id") and name != "id" else f"{name}_id"
         if target is None and column.name in table.primary_key and column.kind in ("integer", "bigint"):
             return  # part of a key: a row id, which never leaves
+        if name in RESERVED_FIELDS or not is_name(name):
+            message = f"`{table.name}.{column.name}` is no field, since no field can be called `{name}`"
+            help_ = f"give it a name: `fields: {{x: {{column: {column.name}}}}}`"
+            self.report.add("W108", (*draft.path, "table"), message, help=help_)
+            return
         if name in draft.fields or name in ENGINE_FIELDS:
             message = f"`{table.name}.{column.name}` is no field, since {draft.name} has a `{name}` already"
-            help_ = "give it a name: `fields: {x: {column: …}}`"
+            help_ = f"give it a name: `fields: {{x: {{column: {column.name}}}}}`"
             self.report.add("W108", (*draft.path, "table"), message, help=help_)
             return
         if target is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,8 @@ from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, is_name, snak
 from engine.registry.relations import read_parent
 
 _NAME_HELP = "small letters, digits and single underscores, a letter first, at most 60 characters"
+_OFF = re.compile(r"v[12](:(get|list|create|update|delete|search))?")
+_BROWNOUT = re.compile(r"(\*|[01]?[0-9]|2[0-3]):[0-5][0-9]")
 # What a type may say of the fields that the engine writes.
 _LOOKS = frozenset({"title", "help", "widget", "ui", "hidden", "heavy", "read"})
 _HIDES = frozenset({"created_on", "updated_on"})
@@ -191,6 +194,11 @@ def _check_legacy(said: RegistryFile, report: Report) -> None:
     taken = dict.fromkeys(said.types, "a type")
     for name, one in said.types.items():
         old = one.legacy.name if one.legacy is not None else None
+        for key, form, example in (("off", _OFF, "v1 or v2:list"), ("brownout", _BROWNOUT, '"*:55" or "9:00"')):
+            for index, word in enumerate(getattr(one.legacy, key) if one.legacy is not None else ()):
+                if not form.fullmatch(word):
+                    at: Path = ("types", name, "legacy", key, index)
+                    report.add("R107", at, f"`{word[:60]}` cannot be said of `{key}`", help=f"such as {example}")
         if old is None or old == name:
             continue
         if old in taken:

@@ -159,7 +159,7 @@ class _Checker:
                 self._check_bytes([self.resource.fields[name]], path)
 
     def check_files(self) -> None:
-        """`file` and `resolves_to` name the right fields."""
+        """`file`, `resolves_to` and `legacy.fields` name the right fields."""
         path: Path = ("types", self.resource.name)
         if self.said.file is not None:
             for key in ("digest", "size", "type", "name"):
@@ -168,6 +168,8 @@ class _Checker:
                 if field is not None and field.kind not in wanted:
                     message = f"the {key} of a file is {' or '.join(wanted)}, {field.name} is {field.kind}"
                     self.report.add("R211", (*path, "file", key), message)
+        for old, new in (self.said.legacy.fields if self.said.legacy is not None else {}).items():
+            self._field(new, (*path, "legacy", "fields", old))
         name = self.said.resolves_to
         field = self._field(name, (*path, "resolves_to")) if name is not None else None
         if field is not None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.registry.findings import Path, Report, suggest
-from engine.registry.grammar import IncludedFile, TypeDeclaration
+from engine.registry.grammar import NO_TABLE, IncludedFile, TypeDeclaration
 from engine.registry.normalise import expand, find_nulls, keys_of, model_at
 
 MAX_ROUNDS = 20
@@ -25,7 +25,7 @@ _EXPECTED = {
     "list_type": "a list", "model_type": "a mapping", "float_type": "a number",
 }  # fmt: skip
 # What a type goes on with when it lacks what it must have.
-_PLACEHOLDERS: Mapping[str, Any] = {"table": "?", "account": {"none": "?"}}
+_PLACEHOLDERS: Mapping[str, Any] = {"table": NO_TABLE, "account": {"none": "?"}}
 
 
 def declare(model: type[File], value: Any, report: Report) -> File:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.registry.findings import Path, Report
-from engine.registry.grammar import ACCOUNT_COLUMN, TypeDeclaration
+from engine.registry.grammar import ACCOUNT_COLUMN, NO_TABLE, TypeDeclaration
 from engine.registry.reflection import ReflectedDatabase, ReflectedTable
 from engine.registry.resource import AccountRule, ColumnNames, Field
 
@@ -50,7 +50,7 @@ def start_type(
     draft = Draft(name, said, found, columns)
     path = draft.path
     is_declared = any(one.type or one.enum is not None or one.ref for one in said.fields.values())
-    if reflection is not None and found is None and not is_declared:
+    if reflection is not None and found is None and not is_declared and said.table != NO_TABLE:
         report.add(
             "R301", (*path, "table"), f"the database has no table `{said.table}`, and {name} declares no fields",
             help="correct the name, or declare `fields` and let `aether migrate` create it",

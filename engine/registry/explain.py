@@ -307,7 +307,7 @@ PAGES: Mapping[str, Page] = {
     ),
     "W103": Page(
         "searchable without an index",
-        "Each such search reads all rows of the account. The help line has the DDL.",
+        "Each such search reads all rows of the account. The notes have the DDL.",
     ),
     "W104": Page(
         "account not decided",

@@ -21,6 +21,8 @@ from engine.registry.resource import EnumValue, Field
 
 SILENT = FieldDeclaration()
 MEDIUMTEXT_BYTES = 2**24 - 1
+# Of argon2id as it is written, with room for stronger settings.
+PASSWORD_CHARS = 128
 
 Role = Literal["plain", "relation", "parent"]
 
@@ -232,11 +234,17 @@ def _check_words(said: FieldDeclaration, field: Field, path: Path, report: Repor
         report.add("R111", (*path, "min"), f"{field.name}: `min` is greater than `max`")
         return
     if "default" in said.model_fields_set and said.default is not None and not said.computed:
-        try:
-            KINDS[field.kind].parse(said.default, field)
-        except (KindError, InvalidOperation, ValueError) as error:
-            detail = error.detail if isinstance(error, KindError) else str(error)
-            report.add("R112", (*path, "default"), f"the default of {field.name} is none of its values: {detail}")
+        _check_value(said.default, "default", field, (*path, "default"), report)
+    for index, example in enumerate(said.examples or ()):
+        _check_value(example, "example", field, (*path, "examples", index), report)
+
+
+def _check_value(value: object, what: str, field: Field, path: Path, report: Report) -> None:
+    try:
+        KINDS[field.kind].parse(value, field)
+    except (KindError, InvalidOperation, ValueError) as error:
+        detail = error.detail if isinstance(error, KindError) else str(error)
+        report.add("R112", path, f"the {what} of {field.name} is none of its values: {detail}")
 
 
 def _check_contradictions(said: FieldDeclaration, field: Field, path: Path, report: Report) -> None:
@@ -252,6 +260,12 @@ def _check_contradictions(said: FieldDeclaration, field: Field, path: Path, repo
         ("ref", bool(said.ref and said.enum), "it is a `ref` and an `enum`", "keep one of them"),
         ("items", bool(said.items and field.kind != "json"), "`items` is for json", "leave it out"),
         ("password", bool(said.password and KINDS[field.kind].family != "text"), "a password is text", "say string(n)"),
+        (
+            "password",
+            bool(said.password and field.size is not None and field.size < PASSWORD_CHARS),
+            f"a stored password takes {PASSWORD_CHARS} characters",
+            "say string(255)",
+        ),
         ("reverse", bool(said.reverse and not said.ref), "`reverse` needs a `ref`", "add `ref:`"),
         ("where", bool(said.where and not said.ref), "`where` needs a `ref`", "add `ref:`"),
         ("required", bool(said.required and said.hidden), "a hidden field is never given", "leave `required` out"),

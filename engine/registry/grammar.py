@@ -22,6 +22,8 @@ from engine.registry.names import NAME_PATTERN
 from engine.registry.resource import ColumnNames, OnDelete
 
 EVERY = "*"
+# The table of a type that does not say its table, so that the rest of it can be checked all the same.
+NO_TABLE = "?"
 ACCOUNT_COLUMN = ColumnNames().account
 
 Filter = dict[str, Any]

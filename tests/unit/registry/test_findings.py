@@ -8,16 +8,54 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.registry.explain import PAGES, explain
 from engine.registry.findings import Finding, Place, render_findings
 from engine.registry.load import load_registry, load_registry_text
-from engine.registry.reflection import ReflectedDatabase
+from engine.registry.reflection import (
+    ReflectedColumn,
+    ReflectedDatabase,
+    ReflectedForeignKey,
+    ReflectedIndex,
+    ReflectedTable,
+)
 
 ROOT = Path(__file__).parents[3]
 EMPTY = ReflectedDatabase(dialect="mariadb")
+# A table of every awkward column, under the names that the random documents give their tables.
+AWKWARD = [
+    ReflectedColumn(name=name, type=kind or "geometry", kind=kind, size=size, bits=bits, nullable=nullable)
+    for name, kind, size, bits, nullable in (
+        ("id", "bigint", None, 64, False),
+        ("id_random", "string", 22, None, False),
+        ("Name", "string", 40, None, True),
+        ("count", "integer", None, 16, True),
+        ("account_id", "integer", None, 32, False),
+        ("shape", None, None, None, True),
+        ("book_id", "bigint", None, 64, True),
+        ("ID", "integer", None, 32, True),
+        ("Überschrift", "text", 65_535, None, True),
+        ("", "date", None, None, True),
+        ("json", "json", None, None, True),
+        ("default", "enum", None, None, False),
+    )
+]
+FOUND = ReflectedDatabase(
+    dialect="mariadb",
+    tables={
+        name: ReflectedTable(
+            name=name,
+            columns={column.name: column for column in AWKWARD},
+            primary_key=key,
+            indexes=(ReflectedIndex("odd", ("Name", "count"), is_unique=True),),
+            foreign_keys=(ReflectedForeignKey(("book_id",), "book", ("id",)),),
+            is_view=not key,
+        )
+        for name, key in (("book", ("id",)), ("person", ("id", "count")), ("table", ()), ("type", ("Name",)))
+    },
+)
 
 # Three types, the fields in full: what the cases below put something wrong into.
 GOOD = """\
@@ -116,6 +154,10 @@ CASES = [
     ("number: {type: integer}", "number: {type: integer, default: 7.5}", "R112", "7.5", ""),
     ("born: {type: date}", "born: {type: date, min: 2026-02-30}", "R112", "2026-02-30", ""),
     ("note: {type: text}", "note: {type: text, pattern: '('}", "R113", "'('", ""),
+    ("number: {type: integer}", "number: {type: integer, examples: [1, two]}", "R112", "two", ""),
+    ("note: {type: text}", "note: {type: string(60), password: true}", "R111", "true", "string(255)"),
+    ("sort: [number]", "legacy: {off: [v3]}", "R107", "v3", "v2:list"),
+    ("sort: [number]", "legacy: {fields: {no: nmber}}", "R202", "nmber", "did you mean `number`?"),
     # references
     ("parent: book", "parent: bok", "R201", "bok", "did you mean `book`?"),
     ("person_id: {ref: person}", "person_id: {ref: persn}", "R201", "persn", "did you mean `person`?"),
@@ -302,7 +344,6 @@ def test_included_files_have_places_of_their_own(tmp_path: Path) -> None:
     assert places == [("R110", "a.yaml", 2), ("R102", "a.yaml", 5), ("R101", "a.yaml", 7)]
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=300) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
 def test_no_text_at_all_makes_loading_raise(text: str) -> None:
     load_registry_text(text)
@@ -326,13 +367,31 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+_TABLES = st.sampled_from(["book", "person", "table", "type", "none"])
+_ACCOUNTS = st.sampled_from(["self", "own", "inherited", {"none": "x"}, {"own": "Name"}])
+
+
+@given(
+    st.dictionaries(
+        _WORDS,
+        st.fixed_dictionaries({"table": _TABLES, "account": _ACCOUNTS}).flatmap(
+            lambda base: st.dictionaries(_WORDS, _VALUES, max_size=6).map(lambda more: {**more, **base})
+        ),
+        max_size=5,
+    ),
+)
+def test_no_types_on_awkward_tables_make_loading_raise(types: dict[str, object]) -> None:
+    for reflection in (None, EMPTY, FOUND):
+        loaded = load_registry_text(json.dumps({"version": 1, "types": types}), reflection)
+        assert loaded.registry is not None or any(one.severity == "error" for one in loaded.findings)
+
+
 @given(
     st.dictionaries(_WORDS, _VALUES, max_size=4), st.dictionaries(_WORDS, st.dictionaries(_WORDS, _VALUES, max_size=8))
 )
 def test_no_document_at_all_makes_loading_raise(top: dict[str, object], types: dict[str, object]) -> None:
     # JSON is YAML, as long as it is ASCII.
-    for reflection in (None, EMPTY):
+    for reflection in (None, EMPTY, FOUND):
         loaded = load_registry_text(json.dumps({**top, "version": 1, "types": types}), reflection)
         render_findings(loaded.findings)
         assert loaded.registry is not None or any(one.severity == "error" for one in loaded.findings)
