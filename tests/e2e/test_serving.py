@@ -1,0 +1,85 @@
+"""`aether serve` as a process: flags, one worker and several, and the ways it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from engine.settings import Settings
+from tests.support.serving import ROOT, make_settings, serving
+
+STOP_S = 15
+
+
+@pytest.fixture
+def settings(sqlite_url: str) -> Settings:
+    """The shipped registry on an SQLite database that is not there yet."""
+    return make_settings(sqlite_url, ROOT / "resources.yaml")
+
+
+def read(url: str) -> tuple[int, str, dict[str, str]]:
+    """Status, text and headers of a GET."""
+    with urllib.request.urlopen(url, timeout=5) as reply:
+        return reply.status, reply.read().decode(), {name.lower(): value for name, value in reply.headers.items()}
+
+
+def test_a_server_stops_gracefully_at_sigterm_with_status_0(settings: Settings, tmp_path: Path) -> None:
+    with serving(settings, tmp_path) as server:
+        status, text, headers = read(f"{server.base}/health/ready")
+        assert (status, json.loads(text)["status"]) == (200, "ok")
+        assert "server" not in headers
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_S) == 0
+    events = [json.loads(line)["event"] for line in server.log_lines()]
+    assert "The server listens." in events
+    assert events[-1] == "The server has stopped."
+
+
+def test_several_workers_serve_and_count_together(settings: Settings, tmp_path: Path) -> None:
+    with serving(settings, tmp_path, "--workers", "2") as server:
+        for _ in range(40):
+            assert read(f"{server.base}/health/live")[0] == 200
+        counted = 0.0
+        # The counters are written by a thread of their own, a fifth of a second later.
+        deadline = time.monotonic() + STOP_S
+        while counted < 40 and time.monotonic() < deadline:
+            lines = read(f"{server.base}/metrics")[1].splitlines()
+            counted = sum(
+                float(line.rsplit(" ", 1)[1])
+                for line in lines
+                if line.startswith("aether_requests_total{") and 'route="/health/live"' in line
+            )
+        assert counted >= 40
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_S) == 0
+    for line in server.log_lines():
+        json.loads(line)
+
+
+def test_a_second_server_on_the_port_says_so_and_leaves_the_first_alone(settings: Settings, tmp_path: Path) -> None:
+    with serving(settings, tmp_path) as server:
+        with (
+            pytest.raises(RuntimeError, match="cannot be listened on"),
+            serving(settings, tmp_path, "--port", str(server.port)),
+        ):
+            pass
+        assert read(f"{server.base}/health/live")[0] == 200
+
+
+def test_the_demo_needs_no_settings_and_leaves_a_token_that_works(settings: Settings, tmp_path: Path) -> None:
+    with serving(settings, tmp_path, "--demo") as server:
+        token = (tmp_path / "var" / "demo" / "token").read_text().strip()
+        assert (tmp_path / "var" / "demo" / "token").stat().st_mode & 0o077 == 0
+        request = urllib.request.Request(
+            f"{server.base}/v3/crud/journal_entry/search",
+            data=b'{"q": "field", "limit": 2}',
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            assert len(json.loads(reply.read())["data"]) == 2
+    assert f"curl -s {server.base}/v3/crud/journal_entry/search" in "\n".join(server.log_lines())
