@@ -1,7 +1,7 @@
 """A page for each code of a finding: what it means, why it matters, and the way out. One row per code.
 
-`aether explain R101` prints a page, the docs list them all, and a test holds them
-against the codes that the registry's files report.
+`aether explain R101` prints a page, and a test holds the pages against the codes that
+the engine's files report, those of plug-ins among them.
 """
 
 from __future__ import annotations
@@ -295,6 +295,21 @@ PAGES: Mapping[str, Page] = {
     "R504": Page(
         "neither role nor scope",
         "`read` and `write` of a field take a role of this file, or a scope.",
+    ),
+    # ---------------------------------------------------------------- plug-ins
+    "R601": Page(
+        "plug-in does not fit",
+        "A file of `resources/` or `actions/` cannot be imported, or says something that nothing calls: a function "
+        "for a field that is not `computed`, a misspelt hook, a `computed` field without its function.",
+    ),
+    "R602": Page(
+        "action cannot be served",
+        "Its name, method, path or scope is none, or the function's parameters do not match the path.",
+    ),
+    "R603": Page("action claimed twice", "Two actions have one name, or answer one method and path."),
+    "N601": Page(
+        "action left out",
+        "The action belongs to a type that this registry does not declare, so it is not served.",
     ),
     # ---------------------------------------------------------------- advice
     "W101": Page(
