@@ -10,8 +10,8 @@ import asyncio
 import gc
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,7 +41,7 @@ from engine.observe import Notice, StatementRan, observe
 from engine.plugins.actions import Action, check_actions, collect_actions
 from engine.plugins.overrides import Overrides, collect_overrides
 from engine.registry.findings import Finding, Place
-from engine.registry.load import load_registry
+from engine.registry.load import Loaded, load_registry
 from engine.registry.reflection import ReflectedDatabase
 from engine.registry.resource import Registry
 from engine.settings import Settings, load_settings
@@ -111,16 +111,12 @@ class Engine:
         await self.database.close()
 
 
-def serving_registry(settings: Settings, reflection: ReflectedDatabase) -> Registry:
-    """The registry as it can be served on a database as it is.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A registry that fits the database as it is, and the database's structure."""
 
-    Raises:
-        RegistryRefused: It has errors.
-    """
-    loaded = load_registry(settings.registry, reflection)
-    if loaded.registry is None:
-        raise RegistryRefused(loaded.findings)
-    return loaded.registry
+    registry: Registry
+    reflection: ReflectedDatabase
 
 
 def target_registry(settings: Settings, reflection: ReflectedDatabase) -> Registry:
@@ -129,28 +125,51 @@ def target_registry(settings: Settings, reflection: ReflectedDatabase) -> Regist
     Raises:
         RegistryRefused: It has errors that no migration takes away.
     """
-    loaded = load_registry(settings.registry, reflection)
-    if loaded.target is None:
-        raise RegistryRefused(loaded.findings)
-    return loaded.target
+    return _target_of(load_registry(settings.registry, reflection))
 
 
-async def prepare_database(settings: Settings) -> ReflectedDatabase:
-    """Bring an embedded database up to date, and refuse another that is not.
+async def look_ahead(settings: Settings) -> Registry:
+    """Prepare a start that follows in this process, and find out now what would stop it.
+
+    Raises:
+        MigrationsPending, RegistryRefused: See `prepare`.
+    """
+    with _uncollected():
+        prepared = await prepare(settings)
+    _LOOKED_AHEAD[_key_of(settings)] = prepared
+    return prepared.registry
+
+
+async def prepare(settings: Settings) -> Prepared:
+    """Bring an embedded database up to date, refuse another that is not, and load the registry for it.
 
     Raises:
         MigrationsPending: A MariaDB database lacks something.
         RegistryRefused: The registry has errors.
     """
+    seen: list[tuple[ReflectedDatabase, Loaded]] = []
+
+    def load(found: ReflectedDatabase) -> Registry:
+        loaded = load_registry(settings.registry, found)
+        seen.append((found, loaded))
+        return _target_of(loaded)
+
     if settings.dialect == "sqlite":
         path = Path(urlsplit(settings.database_url).path.removeprefix("/"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        await migrate(settings.database_url, lambda found: target_registry(settings, found), say=_announce_step)
+        has_changed = bool(await migrate(settings.database_url, load, say=_announce_step))
     else:
-        steps = await pending(settings.database_url, lambda found: target_registry(settings, found))
+        steps = await pending(settings.database_url, load)
         if steps:
             raise MigrationsPending([step.description for step in steps])
-    return await reflect(settings.database_url)
+        has_changed = False
+    reflection, loaded = seen[-1]
+    if has_changed:
+        reflection = await reflect(settings.database_url)
+        loaded = load_registry(settings.registry, reflection)
+    if loaded.registry is None:
+        raise RegistryRefused(loaded.findings)
+    return Prepared(loaded.registry, reflection)
 
 
 def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, tuple[Finding, ...]]:
@@ -196,8 +215,9 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     Raises:
         RegistryRefused, MigrationsPending, SettingsError, Unavailable: As their names say.
     """
-    reflection = await prepare_database(settings)
-    registry = serving_registry(settings, reflection)
+    with _uncollected():
+        prepared = _LOOKED_AHEAD.pop(_key_of(settings), None) or await prepare(settings)
+    registry = prepared.registry
     plugins, findings = find_all_plugins(settings, registry)
     if any(finding.severity == "error" for finding in findings):
         raise RegistryRefused(findings, "Plug-ins have errors.")
@@ -207,7 +227,7 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     await check_capacity(database, settings)
     cache = open_cache(settings)
     shared = cache if isinstance(cache, RedisCache) else None
-    tables = build_tables(registry, database.dialect, reflection)
+    tables = build_tables(registry, database.dialect, prepared.reflection)
     resolver = Resolver(
         database,
         shared,
@@ -284,6 +304,32 @@ def product_version() -> str:
         return version("aether-api")
     except PackageNotFoundError:
         return "0"
+
+
+# What `look_ahead` has found, for the start that follows.
+_LOOKED_AHEAD: dict[tuple[str, Path], Prepared] = {}
+
+
+def _key_of(settings: Settings) -> tuple[str, Path]:
+    return settings.database_url, settings.registry.resolve()
+
+
+def _target_of(loaded: Loaded) -> Registry:
+    if loaded.target is None:
+        raise RegistryRefused(loaded.findings)
+    return loaded.target
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave the garbage collector out of a start: it would go through all that is made, again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _settle_memory() -> None:

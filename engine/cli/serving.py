@@ -27,7 +27,7 @@ from engine.cli.terminal import Refused
 from engine.io.database import check_capacity
 from engine.io.metrics import share_metrics
 from engine.io.sinks import Sinks
-from engine.main import RegistryRefused, find_all_plugins, prepare_database, serving_registry
+from engine.main import RegistryRefused, find_all_plugins, look_ahead
 from engine.observe import Notice, observe
 from engine.registry.findings import has_errors
 from engine.registry.resource import Registry
@@ -101,7 +101,7 @@ async def _look_ahead(settings: Settings) -> Registry:
     Raises:
         RegistryRefused, MigrationsPending, SettingsError, Unavailable: As their names say.
     """
-    registry = serving_registry(settings, await prepare_database(settings))
+    registry = await look_ahead(settings)
     _, findings = find_all_plugins(settings, registry)
     if has_errors(findings):
         raise RegistryRefused(findings, "Plug-ins have errors.")

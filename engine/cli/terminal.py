@@ -84,8 +84,8 @@ def remark(text: str) -> None:
 def complain(mistake: BaseException) -> None:
     """Say what went wrong, on standard error."""
     if isinstance(mistake, RegistryRefused):
-        remark(render_findings(mistake.findings))
-        remark("")
+        remark(f"{render_findings(mistake.findings)}\n\nerror: {count_findings(mistake.findings)}")
+        return
     text = mistake.detail if isinstance(mistake, Problem) else str(mistake)
     if isinstance(mistake, StorageFault):
         text = f"The database refused it: {mistake}. If it lacks something, `aether migrate` adds it."

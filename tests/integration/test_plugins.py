@@ -12,10 +12,9 @@ import pytest
 
 from engine.auth.mint import mint_token
 from engine.io.database import open_database
-from engine.io.reflect import reflect
 from engine.io.seed import seed
-from engine.main import serving_registry
-from tests.support.serving import ROOT, Client, make_settings, prepare, running
+from engine.main import prepare as prepare_engine
+from tests.support.serving import ROOT, Client, make_settings, running
 
 REGISTRY = """\
 version: 1
@@ -73,7 +72,7 @@ async def served(url: str, registry: Path, data: Path, **overrides: Any) -> Asyn
     settings = make_settings(url, registry, **overrides)
     await prepare(settings)
     database = open_database(settings)
-    await seed(database, serving_registry(settings, await reflect(url)), data)
+    await seed(database, (await prepare_engine(settings)).registry, data)
     await database.close()
     async with running(settings) as app:
 
