@@ -14,7 +14,7 @@ from engine.auth.mint import mint_token
 from engine.io.database import open_database
 from engine.io.seed import seed
 from engine.main import prepare as prepare_engine
-from tests.support.serving import ROOT, Client, make_settings, running
+from tests.support.serving import ROOT, Client, make_settings, prepare, running
 
 REGISTRY = """\
 version: 1
