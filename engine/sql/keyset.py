@@ -1,9 +1,10 @@
 """Orders and keyset positions as SQL: which keys a page is sorted by, and the rows after a position.
 
 For each key of the order the page's statement also selects the key's value, so
-that a cursor is made of what the database compared and never recomputed. The
-clause has the form ``a <= x AND (a < x OR b < y)`` because MariaDB reads a range of
-an index for it, while it scans for ``(a, b) < (x, y)`` and for ``a < x OR (a = x AND b < y)``.
+that a cursor is made of what the database compared and never recomputed. The clause
+has the form ``a <= x AND (a < x OR (a = x AND b < y))``. For ``(a, b) < (x, y)`` MariaDB
+scans; without the ``a = x`` it reads every row that shares x's place, since it pushes no
+condition into an index that it reads backwards; SQLite needs the first part.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def after_position(keys: list[Key], keyset: Keyset) -> ColumnElement[bool]:
         elif at is None:
             clause = or_(beyond, and_(key.expr.is_(None), clause))
         else:
-            clause = and_(at, or_(beyond, clause))
+            clause = and_(at, or_(beyond, and_(key.expr == bindparam(f"k{index}"), clause)))
     return clause
 
 
