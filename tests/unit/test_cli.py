@@ -180,7 +180,7 @@ def test_documents_are_printed_as_json(run: Run) -> None:
 
 def test_documents_need_a_registry(run: Run) -> None:
     Path("resources.yaml").write_text(BAD)
-    refuse(run("openapi"), "error[R101]", "error: The registry has errors.")
+    refuse(run("openapi"), "error[R101]", "error: 2 errors.")
 
 
 def test_settings_are_listed_and_secrets_are_not(run: Run) -> None:
@@ -403,7 +403,7 @@ def test_a_broken_registry_and_a_broken_plug_in_stop_a_start_with_their_findings
     refuse(run("serve", "--dev", "--port", "0"), "error[R101]", "error[R108]")
     Path("resources.yaml").write_text(GOOD)
     Path("actions/broken.py").write_text("import no_such_module\n")
-    refuse(run("serve", "--dev", "--port", "0"), "no_such_module", "Plug-ins have errors.")
+    refuse(run("serve", "--dev", "--port", "0"), "error[R601]", "no_such_module")
 
 
 def test_two_modes_at_once_are_none(run: Run) -> None:
