@@ -22,7 +22,7 @@ from engine.plugins.overrides import Overrides
 from engine.registry.resource import Registry
 from engine.render.rows import Writer, make_writer
 from engine.sql.read import build_read
-from engine.sql.relations import Setting
+from engine.sql.setting import Setting
 from engine.sql.statement import Statement
 from engine.tables import Tables
 

@@ -33,7 +33,7 @@ from engine.plan.write import WriteShape
 from engine.plugins.overrides import Caller, Overrides, Written, no_overrides
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Resource
-from engine.sql.relations import Setting
+from engine.sql.setting import Setting
 from engine.sql.statement import Statement
 from engine.sql.write import build_write
 

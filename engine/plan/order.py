@@ -70,5 +70,5 @@ def _plan_key(gate: Gate, resource: Resource, key: SortKey) -> Order:
             raise FieldRefused(resource.name, name)
         return Order(Path((), name, "count"), key.descending, nulls_last, nullable=False, is_count=True)
     resolved = gate.resolve(resource.name, key.expression, "sort")
-    nullable = bool(resolved.path.hops) or resolved.field.nullable or resolved.field.relation is not None
+    nullable = bool(resolved.path.hops) or resolved.field.nullable or resolved.field.stores_null
     return Order(resolved.path, key.descending, nulls_last, nullable)

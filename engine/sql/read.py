@@ -25,7 +25,8 @@ from engine.plan.shape import Const, Dialect, Link, Order, Path, ReadShape, Sele
 from engine.registry.resource import Resource
 from engine.sql.keyset import order_keys
 from engine.sql.page import build_page
-from engine.sql.relations import Names, Scope, Setting, guard_clauses
+from engine.sql.relations import Scope, guard_clauses
+from engine.sql.setting import Names, Setting
 from engine.sql.statement import Statement, compile_statement
 
 COUNT_CAP = 10_000
@@ -41,14 +42,14 @@ def build_read(shape: ReadShape, setting: Setting) -> Statement:
     Raises:
         QueryTooComplex: The search joins too many tables.
     """
-    names = Names()
+    names = Names(is_cut=shape.page in ("page", "arm"))
     build = _build_chain if shape.page == "chain" else _build_rows
     built = build(shape, setting, names)
     return compile_statement(built, setting.dialect, tuple(names.guarded))
 
 
 def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]:
-    scope = Scope(setting, shape.type, names, deleted=shape.deleted)
+    scope = Scope(setting, shape.type, names, deleted=shape.deleted, proven=_proven_parent(shape, setting))
     resource = scope.resource
     clauses = list(scope.guard)
     clauses.extend(join_chain(scope, shape.chain))
@@ -78,6 +79,14 @@ def _build_chain(shape: ReadShape, setting: Setting, names: Names) -> Select[Any
     clauses.append(is_public_id(scope.root, scope.resource, bindparam("chain0"), setting.dialect))
     clauses.extend(join_chain(scope, tuple(rest), first=1))
     return select(*leading_columns(scope)).select_from(scope.source).where(*clauses)
+
+
+def _proven_parent(shape: ReadShape, setting: Setting) -> str | None:
+    """The parent that the path names, or whose children are read: it is guarded by itself."""
+    if shape.chain:
+        return shape.chain[0].field
+    is_child = any(parent.field == shape.via for parent in setting.registry.types[shape.type].parents)
+    return shape.via if is_child else None
 
 
 # ---------------------------------------------------------------- parts that writes use too

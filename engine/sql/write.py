@@ -28,7 +28,8 @@ from sqlalchemy import (
 
 from engine.plan.write import DeleteShape, FamilyShape, InsertShape, StampShape, UpdateShape, WriteShape
 from engine.registry.resource import Resource
-from engine.sql.relations import Names, Scope, Setting, account_clauses
+from engine.sql.relations import Scope, account_clauses
+from engine.sql.setting import Names, Setting
 from engine.sql.statement import Statement, compile_statement
 
 _ONE: ColumnElement[int] = literal_column("1")

@@ -42,9 +42,9 @@ async def behind_proxy(url: str, **settings: object) -> AsyncIterator[tuple[Runn
     """The application with a proxy before its database."""
     await prepare(make_settings(url, REGISTRY))
     parts = urlsplit(url)
-    async with open_proxy(parts.hostname or "127.0.0.1", parts.port or 3306) as proxy:
-        async with running(make_settings(through(url, proxy.port), REGISTRY, **settings)) as app:
-            yield app, proxy
+    proxied = open_proxy(parts.hostname or "127.0.0.1", parts.port or 3306)
+    async with proxied as proxy, running(make_settings(through(url, proxy.port), REGISTRY, **settings)) as app:
+        yield app, proxy
 
 
 async def answers_again(client: Client, target: str) -> bool:
@@ -94,8 +94,10 @@ async def test_a_database_that_is_away_is_a_503_in_time_and_comes_back_without_a
 
 async def test_without_redis_everything_works(mariadb_url: str, redis_url: str) -> None:
     parts = urlsplit(redis_url)
-    async with open_proxy(parts.hostname or "127.0.0.1", parts.port or 6379) as proxy:
-        async with behind_proxy(mariadb_url, redis_url=through(redis_url, proxy.port)) as (app, _):  # noqa: SIM117
+    proxied = open_proxy(parts.hostname or "127.0.0.1", parts.port or 6379)
+    async with proxied as proxy:
+        settings = {"redis_url": through(redis_url, proxy.port)}
+        async with behind_proxy(mariadb_url, **settings) as (app, _):
             client = operator_of(app)
             await client.send("POST", "/v3/crud/account/", {"name": "Kept", "code": "kept"})
             await proxy.refuse()

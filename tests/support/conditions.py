@@ -27,7 +27,8 @@ from engine.registry.resource import (
     SortKey,
 )
 from engine.sql.ddl import create_table
-from engine.sql.relations import Names, Scope, Setting
+from engine.sql.relations import Scope
+from engine.sql.setting import Names, Setting
 from engine.sql.statement import compile_statement
 from engine.tables import build_tables
 

@@ -20,7 +20,7 @@ from engine.plan.shape import Dialect, Expansion, Link, PlanContext, ReadShape
 from engine.principal import Account, Principal
 from engine.registry.resource import Registry
 from engine.sql.read import build_read
-from engine.sql.relations import Setting
+from engine.sql.setting import Setting
 from engine.tables import build_tables
 from tests.support.registries import example_registry, wide_registry
 

@@ -9,7 +9,7 @@ import pytest
 from engine.plan.rights import rights_of
 from engine.plan.shape import Dialect, Viewer
 from engine.plan.write import DeleteShape, FamilyShape, InsertShape, StampShape, UpdateShape, WriteShape
-from engine.sql.relations import Setting
+from engine.sql.setting import Setting
 from engine.sql.write import build_write
 from engine.tables import build_tables
 from tests.support.registries import example_registry, principal_of
