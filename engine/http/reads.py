@@ -73,7 +73,9 @@ async def list_options(asked: Asked) -> Reply:
     asked.request.mark("sql")
     data = [{"value": row["id"], "label": label_of(template, row)} for row in page.data]
     meta = {key: page.meta[key] for key in ("limit", "has_more") if key in page.meta}
-    return Reply(200, encode_json({"data": data, "meta": meta}), PRIVATE_HEADERS)
+    body = encode_json({"data": data, "meta": meta})
+    asked.request.mark("render")
+    return Reply(200, body, PRIVATE_HEADERS)
 
 
 def object_reply(
@@ -91,6 +93,7 @@ def object_reply(
         shown["warnings"] = list(warnings)
     body = encode_json({"data": found.data, "meta": shown})
     etag = object_etag(found.version, body)
+    asked.request.mark("render")
     all_headers = (*PRIVATE_HEADERS, (b"etag", etag.encode("ascii")), *headers)
     if asked.request.method == "GET" and b"if-none-match" in asked.request.headers:
         wanted = asked.request.precondition(b"if-none-match", "If-None-Match")

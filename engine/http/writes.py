@@ -101,7 +101,7 @@ async def _read_call(asked: Asked) -> tuple[WriteCall, PlanContext]:
         if_match=request.precondition(b"if-match", "If-Match"),
         is_trial=is_trial,
     )
-    request.mark("read")
+    request.mark("plan")
     return call, plan_context(asked)
 
 
