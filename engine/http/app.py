@@ -17,7 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine.auth.gate import Authenticator
 from engine.auth.limits import RateLimiter, caller_of
 from engine.auth.tokens import refuse
-from engine.errors import Internal, Problem
+from engine.errors import (
+    ErrorItem,
+    Internal,
+    Problem,
+    StatementTimedOut,
+    Unavailable,
+    ValidationFailed,
+    ValueRefused,
+)
 from engine.execute.runtime import Runtime
 from engine.http.call import ClientGone, Request, make_request, split_path
 from engine.http.cors import Cors
@@ -246,7 +254,12 @@ def problem_reply(problem: Problem, request: Request) -> Reply:
 
 
 def failure_reply(error: Exception, request: Request) -> Reply:
-    """A fault of ours as a reply: it says nothing about itself; the log says all."""
+    """What no stage has made a refusal of, as a reply. A fault of ours says nothing about itself; the log says all."""
+    if isinstance(error, StatementTimedOut):
+        return problem_reply(Unavailable("This took longer than it may. Narrow the search.", retry_after_s=5), request)
+    if isinstance(error, ValueRefused):
+        detail = "A value does not fit what the database stores."
+        return problem_reply(ValidationFailed(errors=[ErrorItem("bad-operand", detail, pointer="")]), request)
     observe(RequestFailed(request.request_id, request.route, error))
     return problem_reply(
         Internal("Something went wrong on our side. It has been logged under the request id."), request
