@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 from engine.cli.demo import show_demo
 from engine.cli.ground import opened, with_demo_database
 from engine.cli.terminal import Refused
+from engine.http.wire import WireConfig
 from engine.io.database import check_capacity
 from engine.io.metrics import share_metrics
 from engine.io.sinks import Sinks
@@ -117,12 +118,12 @@ def _hand_on(settings: Settings) -> None:
 
 
 def _config(settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+    return WireConfig(
         APPLICATION,
+        head_timeout_s=settings.body_timeout_s,
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
         ws="none",
         lifespan="on",
         # Lines are written by `io/sinks.py`, one for each request among them.

@@ -1,0 +1,123 @@
+"""The wire: uvicorn's HTTP/1.1 protocol, with a bound on what comes before a request, and refusals in our shape.
+
+The parser's refusals are problems like all others. A request's head has a largest size and a longest time to arrive,
+since until it is complete no application sees it and nobody else would end it. Bodies are bounded where they are read
+(`http/call.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from engine.errors import BadRequest, Problem, RequestTimeout
+from engine.render.problem import PROBLEM_TYPE, render_problem
+
+MAX_HEAD_BYTES = 64 * 1024
+HEAD_TIMEOUT_S = 20.0
+
+
+class WireConfig(uvicorn.Config):
+    """uvicorn's configuration, with our protocol.
+
+    Args:
+        app: The application's factory, as uvicorn imports it.
+        head_timeout_s: How long the head of a request may take.
+        more: As uvicorn takes it.
+    """
+
+    def __init__(self, app: str, *, head_timeout_s: float = HEAD_TIMEOUT_S, **more: Any) -> None:
+        super().__init__(app, http=Wire, **more)
+        self.head_timeout_s = head_timeout_s
+
+
+class Wire(HttpToolsProtocol):
+    """One connection."""
+
+    _head_timeout_s = HEAD_TIMEOUT_S
+    _head_bytes = 0
+    _is_in_head = False
+    _watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._head_timeout_s = getattr(self.config, "head_timeout_s", HEAD_TIMEOUT_S)
+        self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; what has not become a request yet is counted and timed."""
+        super().data_received(data)
+        if self._is_in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(BadRequest(f"The request's line and headers are larger than {MAX_HEAD_BYTES} bytes."))
+            elif self._watch is None:
+                self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._is_in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """The application takes over."""
+        self._is_in_head = False
+        self._unwatch()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn's parser refuses."""
+        self._refuse(BadRequest("This is no HTTP request that can be understood."))
+
+    # ------------------------------------------------------------ private
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _give_up(self) -> None:
+        self._watch = None
+        if not self._is_free():
+            # The request before it is still being answered: it comes first.
+            self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
+        elif self._is_in_head:
+            self._refuse(RequestTimeout(f"The request did not arrive within {self._head_timeout_s:.0f} seconds."))
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _is_free(self) -> bool:
+        """Whether no request is being answered."""
+        return bool(getattr(self.cycle, "response_complete", True))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer and hang up; where that would be taken for another request's reply, only the latter."""
+        self._unwatch()
+        if self.transport.is_closing():
+            return
+        # A fault in a body is its own request's, as long as the application has said nothing.
+        if self._is_free() or not (self._is_in_head or self.cycle.response_started):
+            request_id = secrets.token_urlsafe(8)
+            body = render_problem(problem, instance="/", request_id=request_id)
+            headers = [
+                *self.server_state.default_headers,
+                (b"content-type", PROBLEM_TYPE),
+                (b"content-length", b"%d" % len(body)),
+                (b"cache-control", b"no-store"),
+                (b"x-request-id", request_id.encode("ascii")),
+                (b"connection", b"close"),
+            ]
+            lines = [STATUS_LINE[problem.status], *(b"%s: %s\r\n" % pair for pair in headers), b"\r\n", body]
+            self.transport.write(b"".join(lines))
+        self.transport.close()
