@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.registry.grammar import ACCOUNT_COLUMN
-from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, relation_of, segment_of, snake_case
+from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, is_name, relation_of, segment_of, snake_case
 from engine.registry.reflection import ReflectedColumn, ReflectedDatabase, ReflectedForeignKey, ReflectedTable
 from engine.registry.wording import free_name, singular
 
 REASON = "introspected, decide"
 # Columns of the engine's own, by the names of `defaults`: they need no mention.
 OWN_COLUMNS = frozenset({"id_random", "row_version", "created_on", "updated_on"})
+TAKEN_FIELDS = RESERVED_FIELDS | OWN_COLUMNS | {"id", ACCOUNT_COLUMN}
 TITLES = ("name", "title", "label", "subject", "display_name", "full_name", "code", "file_name", "email", "description")
 NAME_PAIRS = (("first_name", "last_name"), ("given_name", "family_name"))
 UNSEARCHABLE = frozenset({"json", "binary"})
@@ -69,10 +70,9 @@ def propose_registry(database: ReflectedDatabase) -> str:
     for proposal in proposals.values():
         _choose_parents(proposal, proposals)
     _choose_segments(proposals)
-    if not proposals:
-        return f"{HEAD} {{}}\n"
-    blocks = [_write_type(proposal, proposals) for proposal in proposals.values()]
-    return "\n".join([HEAD, *blocks])
+    # A key with nothing but comments below it says nothing.
+    head = HEAD if any(not proposal.table.is_view for proposal in proposals.values()) else f"{HEAD} {{}}"
+    return "\n".join([head, *(_write_type(proposal) for proposal in proposals.values())]).rstrip() + "\n"
 
 
 # ---------------------------------------------------------------- fields
@@ -80,7 +80,7 @@ def propose_registry(database: ReflectedDatabase) -> str:
 
 def _name_fields(proposal: _Proposal, proposals: Mapping[str, _Proposal], database: ReflectedDatabase) -> None:
     table = proposal.table
-    taken = RESERVED_FIELDS | {"id", ACCOUNT_COLUMN, *OWN_COLUMNS}
+    taken = set(TAKEN_FIELDS)
     for column in table.columns.values():
         if not _is_proposed(table, column):
             continue
@@ -116,7 +116,9 @@ def _target_of(
     """What a column points at, if that is the integer key of a table."""
     key = table.foreign_key(column.name)
     found = database.table(key.table) if key else None
-    if key is None or found is None or found.integer_key is None or key.target_columns != (found.integer_key,):
+    if key is None or found is None or found.is_view or found.integer_key is None:
+        return None
+    if key.target_columns != (found.integer_key,):
         return None
     return proposals.get(found.name)
 
@@ -156,7 +158,7 @@ def _choose_segments(proposals: Mapping[str, _Proposal]) -> None:
     """Give a child its whole name as its segment where the short one is taken in its parent."""
     by_name = {one.name: one for one in proposals.values()}
     taken: dict[str, set[str]] = {
-        one.name: set(RESERVED_TYPES | RESERVED_FIELDS | set(one.fields.values()))
+        one.name: set(RESERVED_TYPES | TAKEN_FIELDS | set(one.fields.values()))
         | {relation_of(one.fields[column]) for column in one.refs}
         for one in by_name.values()
     }
@@ -164,7 +166,8 @@ def _choose_segments(proposals: Mapping[str, _Proposal]) -> None:
         for column in proposal.parents:
             parent = proposal.refs[column]
             short = segment_of(proposal.name, parent)
-            segment = short if short not in taken[parent] else free_name(proposal.name, taken[parent], "list")
+            is_free = is_name(short) and short not in taken[parent]
+            segment = short if is_free else free_name(proposal.name, taken[parent], "list")
             taken[parent].add(segment)
             if segment != short:
                 proposal.segments[column] = segment
@@ -173,14 +176,14 @@ def _choose_segments(proposals: Mapping[str, _Proposal]) -> None:
 # ---------------------------------------------------------------- text
 
 
-def _write_type(proposal: _Proposal, proposals: Mapping[str, _Proposal]) -> str:
-    lines = [f"  {proposal.name}:", *(f"    {line}" for line in _type_lines(proposal))]
+def _write_type(proposal: _Proposal) -> str:
+    lines = [f"  {_scalar(proposal.name)}:", *(f"    {line}" for line in _type_lines(proposal))]
     if proposal.table.is_view:
         lines = [f"  # {line[2:]}" for line in lines]
         lines.insert(
             0, "  # A view, read-only. It needs a unique whole number and a public id among its columns to be served."
         )
-    return "\n".join(["", *lines]) + ("\n" if proposal is list(proposals.values())[-1] else "")
+    return "\n".join(["", *lines])
 
 
 def _type_lines(proposal: _Proposal) -> Iterator[str]:
@@ -195,7 +198,7 @@ def _type_lines(proposal: _Proposal) -> Iterator[str]:
     searchable = [name for column, name in plain.items() if _is_searchable(table.columns[column], name)]
     yield f"display: {json.dumps(_display(proposal))}"
     if searchable:
-        yield f"search: [{', '.join(searchable)}]"
+        yield f"search: [{', '.join(map(_scalar, searchable))}]"
     fields = list(_field_lines(proposal))
     if fields:
         yield "fields:"
@@ -230,16 +233,16 @@ def _parent_lines(proposal: _Proposal) -> Iterator[str]:
 
 def _parent_entry(proposal: _Proposal, column: str) -> str:
     parent = proposal.refs[column]
-    parts = [f"type: {parent}"]
+    parts = [f"type: {_scalar(parent)}"]
     if proposal.fields[column] != f"{parent}_id":
         parts.append(f"field: {proposal.fields[column]}")
     if column in proposal.segments:
-        parts.append(f"segment: {proposal.segments[column]}")
+        parts.append(f"segment: {_scalar(proposal.segments[column])}")
     key = proposal.table.foreign_key(column)
     if key is not None and key.on_delete != "cascade":
         # The database refuses to delete a parent with children. Deleting them is for a person to decide.
         parts.append("on_delete: restrict")
-    return parent if len(parts) == 1 else f"{{{', '.join(parts)}}}"
+    return _scalar(parent) if len(parts) == 1 else f"{{{', '.join(parts)}}}"
 
 
 def _field_lines(proposal: _Proposal) -> Iterator[str]:
@@ -249,13 +252,13 @@ def _field_lines(proposal: _Proposal) -> Iterator[str]:
         if name != column:
             parts.append(f"column: {_scalar(column)}")
         if column in proposal.refs:
-            parts.append(f"ref: {proposal.refs[column]}")
+            parts.append(f"ref: {_scalar(proposal.refs[column])}")
         if found.is_generated:
             parts.append("readonly: true")
         if _SECRET.search(name):
             parts.append("hidden: true")
         if parts:
-            yield f"{name}: {{{', '.join(parts)}}}"
+            yield f"{_scalar(name)}: {{{', '.join(parts)}}}"
 
 
 def _is_searchable(column: ReflectedColumn, name: str) -> bool:
