@@ -210,8 +210,8 @@ def _field_column(resource: Resource, field: Field, keys: _Keys) -> Column[Any]:
     if field.role in ("created", "updated", "public_id", "account"):
         nullable = False
     elif field.role == "parent":
-        # With several parents exactly one is set, which the engine sees to.
-        nullable = len(resource.parents) > 1
+        # With several parents exactly one is set, which the engine sees to; what a delete detaches has none.
+        nullable = len(resource.parents) > 1 or any(one.on_delete == "detach" for one in resource.parents)
     if field.kind == "relation":
         type_: TypeEngine[Any] = keys.type_of(_target_of(resource, field))
     else:

@@ -243,3 +243,41 @@ async def test_a_missing_database_file_is_made_with_its_folders(tmp_path: Path) 
     path = tmp_path / "deep" / "down" / "new.sqlite"
     await migrate(f"sqlite:///{path}", _load)
     assert path.exists()
+
+
+async def test_a_rebuilt_table_keeps_views_triggers_generated_columns_and_who_points_at_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rich.sqlite'}"
+    await _run(
+        url,
+        "CREATE TABLE log (what TEXT)",
+        "CREATE TABLE Part (code TEXT PRIMARY KEY NOT NULL COLLATE NOCASE, above TEXT REFERENCES Part (code),"
+        " n INTEGER DEFAULT 3 CHECK (n > 0), twice INTEGER GENERATED ALWAYS AS (n * 2) STORED) WITHOUT ROWID",
+        'CREATE TABLE "Uses, of PRIMARY KEY" (code TEXT REFERENCES Part (code) ON DELETE CASCADE)',
+        "CREATE VIEW big_part AS SELECT code, twice FROM Part WHERE n > 2",
+        "CREATE TRIGGER noted AFTER INSERT ON Part BEGIN INSERT INTO log VALUES (new.code); END",
+        "CREATE INDEX part_n ON Part (n DESC)",
+        "INSERT INTO Part (code, above, n) VALUES ('a', NULL, 1), ('b', 'a', 5)",
+        "INSERT INTO \"Uses, of PRIMARY KEY\" VALUES ('b')",
+        "DELETE FROM log",
+    )
+    part = replace(
+        LIBRARY, name="part", table="Part", key="row_id", public_id=None, version=None,
+        account=AccountRule(kind="none"), fields={"code": Field(name="code", column="code", kind="text")},
+    )  # fmt: skip
+    await migrate(url, lambda _: Registry(types={"part": part}))
+    assert await _rows(url, "SELECT row_id, code, above, n, twice FROM Part ORDER BY row_id") == [
+        (1, "a", None, 1, 2),
+        (2, "b", "a", 5, 10),
+    ]
+    assert await _rows(url, "SELECT * FROM log") == []
+    assert await _rows(url, "SELECT * FROM big_part") == [("b", 10)]
+    await _run(url, "INSERT INTO Part (code, n) VALUES ('c', 7)", "DELETE FROM Part WHERE code = 'B'")
+    assert await _rows(url, "SELECT * FROM log") == [("c",)]
+    assert await _rows(url, 'SELECT * FROM "Uses, of PRIMARY KEY"') == []
+    for refused in (
+        "INSERT INTO Part (code, n) VALUES ('C', 1)",
+        "INSERT INTO Part (code, n) VALUES ('d', 0)",
+        "INSERT INTO Part (code, above) VALUES ('d', 'nobody')",
+    ):
+        with pytest.raises(StructureFault):
+            await _run(url, refused)
