@@ -116,7 +116,8 @@ SHARED_MODELS = frozenset(
     (
         "problem", "fault", "page_meta", "object_meta", "option_page", "trial", "null_condition",
         "json_condition",
-        "json_length", "catalogue", "type_entry", "health", "text", "uuid", "number", "boolean", "date", "date_time",
+        "json_length", "catalogue", "type_entry", "timezone",
+        "health", "text", "uuid", "number", "boolean", "date", "date_time",
         "datetime", "time", "json", "id", "binary", "integer8", "integer16", "integer24", "integer32", "integer64",
     )
 )  # fmt: skip

@@ -14,6 +14,7 @@ from engine.documents.forms import create_schema, read_schema, update_schema
 from engine.documents.links import model_name
 from engine.documents.openapi_filters import FilterModels, query_terms
 from engine.documents.openapi_shared import ID_VALUE, Json, json_content, model, reply
+from engine.documents.schema import inlineable
 from engine.language.query import LIST_PARAMETERS
 from engine.language.search import COUNT_MODES, DELETED_MODES, MAX_Q
 from engine.plan.fields import Gate
@@ -50,6 +51,7 @@ class TypeModels:
         rights = self._rights
         known = known_fields(resource, rights)
         self._schemas[name] = self._read_model(resource, known)
+        self._add_inline(resource, name)
         self._schemas[f"{name}Object"] = _enveloped(resource.title, model(name), model("ObjectMeta"))
         self._add_object_replies(resource, name)
         if rights.may(resource.name, "read"):
@@ -190,6 +192,17 @@ class TypeModels:
             "content": json_content(model(name)),
         }
 
+    def _add_inline(self, resource: Resource, name: str) -> None:
+        """The parameter that names the relation ids which a form schema may show as choices."""
+        names = inlineable(self._gate.registry, resource, self._rights)
+        if names:
+            self._components["parameters"][f"{name}Inline"] = {
+                "name": "inline",
+                "in": "query",
+                "description": "Relation ids to show as titled choices, with commas between; needs `mode`.",
+                "schema": {"type": "string", "pattern": _list_pattern(_any(names))},
+            }
+
     # ------------------------------------------------------------ searching
 
     def _add_searching(self, resource: Resource, name: str) -> None:
@@ -211,25 +224,29 @@ class TypeModels:
         self._add_query(resource, name)
 
     def _search_model(self, resource: Resource, name: str) -> Json:
+        keys: Json = {
+            "filter": model(f"{name}Filter"),
+            "q": {"type": "string", "maxLength": MAX_Q},
+            "fields": _many(self._field_name(resource)),
+            "expand": model(f"{name}Expand"),
+            "sort": _many(self._sort_key(resource)),
+            "limit": {"type": "integer", "minimum": 0},
+            "offset": {"type": "integer", "minimum": 0, "maximum": self._gate.registry.limits.offset},
+            "cursor": {"type": "string"},
+            "count": {"type": "string", "enum": list(COUNT_MODES)},
+            "deleted": {"type": "string", "enum": list(self._deleted_modes(resource))},
+            "timezone": model("Timezone"),
+            "explain": {"type": "boolean"},
+        }
         return {
             "title": f"Search of {resource.plural.lower()}",
             "type": "object",
             "additionalProperties": False,
-            "properties": {
-                "filter": model(f"{name}Filter"),
-                "q": {"type": "string", "maxLength": MAX_Q},
-                "fields": {"type": "array", "items": self._field_name(resource), "maxItems": MAX_NAMES},
-                "expand": model(f"{name}Expand"),
-                "sort": {"type": "array", "items": self._sort_key(resource), "maxItems": MAX_NAMES},
-                "limit": {"type": "integer", "minimum": 0},
-                "offset": {"type": "integer", "minimum": 0, "maximum": self._gate.registry.limits.offset},
-                "cursor": {"type": "string"},
-                "count": {"type": "string", "enum": list(COUNT_MODES)},
-                "deleted": {"type": "string", "enum": list(self._deleted_modes(resource))},
-                "timezone": {"type": "string", "examples": ["Europe/Berlin"]},
-                "explain": {"type": "boolean"},
+            "properties": {key: _or_null(schema) for key, schema in keys.items()},
+            "not": {
+                "required": ["offset", "cursor"],
+                "properties": {"offset": {"type": "integer"}, "cursor": {"type": "string"}},
             },
-            "not": {"required": ["offset", "cursor"]},
         }
 
     def _deleted_modes(self, resource: Resource) -> tuple[str, ...]:
@@ -243,15 +260,14 @@ class TypeModels:
         properties: Json = {}
         for relation in relations:
             target = registry.types[relation.target]
-            inner: Json = {
-                "fields": {"type": "array", "items": self._field_name(target), "maxItems": MAX_NAMES},
-                "expand": model(f"{self.name_of(target)}Expand"),
-            }
+            inner: Json = {"fields": _many(self._field_name(target)), "expand": model(f"{self.name_of(target)}Expand")}
             if relation.kind == "many":
                 inner["filter"] = model(f"{self.name_of(target)}Filter")
-                inner["sort"] = {"type": "array", "items": self._sort_key(target), "maxItems": MAX_NAMES}
+                inner["sort"] = _many(self._sort_key(target))
                 inner["limit"] = {"type": "integer", "minimum": 0}
-            properties[relation.name] = {"type": "object", "additionalProperties": False, "properties": inner}
+            inner = {key: _or_null(schema) for key, schema in inner.items()}
+            one: Json = {"type": "object", "additionalProperties": False, "properties": inner}
+            properties[relation.name] = _or_null(one)
         names = {"type": "array", "items": {"type": "string", "pattern": f"^({_any(r.name for r in relations)})$"}}
         return {
             "title": f"Relations of {resource.plural.lower()}",
@@ -303,8 +319,19 @@ class TypeModels:
                 "name": suffix.lower(),
                 "in": "query",
                 "description": said,
-                "schema": {"type": "string", "pattern": f"^{pattern}(,{pattern}){{0,20}}$"},
+                "schema": {"type": "string", "pattern": _list_pattern(pattern)},
             }
+
+
+def _many(item: Json) -> Json:
+    return {"type": "array", "items": item, "maxItems": MAX_NAMES}
+
+
+def _or_null(schema: Json) -> Json:
+    """A key of a search may be null, which is the same as leaving it out."""
+    if "type" in schema and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
 
 
 def _move_model(types: list[str]) -> Json:
@@ -336,6 +363,11 @@ def _replace_model(update: Json, fields: list[Field], changes: Json, made: Colle
 
 def _enveloped(title: str, data: Json, meta: Json) -> Json:
     return {"title": title, "type": "object", "required": ["data", "meta"], "properties": {"data": data, "meta": meta}}
+
+
+def _list_pattern(one: str) -> str:
+    """A list with commas."""
+    return f"^({one})(,({one})){{0,20}}$"
 
 
 def _any(names: Iterable[Any]) -> str:

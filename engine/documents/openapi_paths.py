@@ -21,11 +21,11 @@ from engine.documents.openapi_shared import (
     ref,
     reply,
 )
+from engine.documents.schema import PARTS
 from engine.plan.rights import Rights
 from engine.plan.rights import Verb as Right
 from engine.registry.resource import Parent, Registry, Resource
 
-FORM_LIST_PATTERN = r"^[A-Za-z_]+(,[A-Za-z_]+)*$"
 # What any call can be refused with, and what any path with an id in it.
 ALWAYS = (400, 401, 403, 429, 503)
 READ_BODY = (413, 415, 422)
@@ -87,7 +87,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         verb="schema", method="get", path="schema", right="read", summary="The schema document of {plural}",
-        parameters=("Mode", "Part", "Inline", "IfNoneMatch"), replies=((200, "Schema"), (304, None)),
+        parameters=("Mode", "Part", "{}Inline", "IfNoneMatch"), replies=((200, "Schema"), (304, None)),
         problems=(422,), is_public=True,
     ),
     Operation(
@@ -131,7 +131,7 @@ def path_components() -> Json:
     schema_reply = reply("The document, or the part of it that was asked for.", None, ["ETag"])
     anything = {"schema": {"type": "object"}}
     schema_reply["content"] = {"application/json": anything, "application/schema+json": anything}
-    words = {"type": "string", "pattern": FORM_LIST_PATTERN}
+    part = f"({'|'.join(PARTS)})"
     return {
         "responses": {
             "Options": reply("Choices.", model("OptionPage")),
@@ -145,12 +145,11 @@ def path_components() -> Json:
                 "description": "One of the document's JSON Schemas alone.",
                 "schema": {"type": "string", "enum": ["create", "update", "read"]},
             },
-            "Part": {"name": "part", "in": "query", "description": "These parts alone, with commas.", "schema": words},
-            "Inline": {
-                "name": "inline",
+            "Part": {
+                "name": "part",
                 "in": "query",
-                "description": "Relation ids to show as titled choices, with commas between; goes with `mode`.",
-                "schema": words,
+                "description": "These parts alone, with commas between.",
+                "schema": {"type": "string", "pattern": f"^{part}(,{part}){{0,30}}$"},
             },
         },
     }

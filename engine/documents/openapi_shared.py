@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from engine.documents.links import PROBLEMS
 from engine.errors import CODES
@@ -155,6 +157,12 @@ def _schemas() -> Json:
                 "suggestions": {"type": "array", "items": text},
             },
         },
+        "Timezone": {
+            "title": "Time zone",
+            "description": "A name of the IANA time zone database.",
+            "type": "string",
+            "enum": sorted(_zones()),
+        },
         "PageMeta": {
             "title": "Page",
             "type": "object",
@@ -200,6 +208,11 @@ def _schemas() -> Json:
             "properties": {"data": {"type": "object"}, "meta": model("ObjectMeta")},
         },
     }
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
 
 
 def _problem_reply(status: int, codes: tuple[str, ...]) -> Json:
@@ -292,9 +305,7 @@ def _parameters() -> Json:
         "Deleted": query(
             "deleted", "Whether to answer deleted objects.", {"type": "string", "enum": list(DELETED_MODES)}
         ),
-        "Timezone": query(
-            "timezone", "IANA zone for plain dates and functions.", {"type": "string", "examples": ["Europe/Berlin"]}
-        ),
+        "Timezone": query("timezone", "IANA zone for plain dates and functions.", model("Timezone")),
         "Explain": query("explain", "Answer how the search was understood.", FLAG),
         "ValidateOnly": query("validate_only", "Do everything and keep nothing.", FLAG),
         "Hard": query("hard", "Delete for good; needs the scope `<type>:delete_hard`.", FLAG),

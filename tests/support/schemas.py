@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -109,3 +110,30 @@ def _is_deep(schema: Json, components: Json) -> bool:
         section, name = schema["$ref"].split("/")[-2:]
         schema = components[section][name]
     return "anyOf" in schema or schema.get("type") in ("object", "array")
+
+
+def shallow(document: Json) -> Json:
+    """An OpenAPI document of ours with the round ways cut, for tools that unroll every reference.
+
+    Filters lose relations and the logic inside a field's operators, expands keep their list form. Nothing is
+    changed in what the rest says. A tool that sends both credentials at once is refused, so one scheme is left.
+    """
+    made: Json = json.loads(json.dumps(document))
+    schemas: Json = made["components"]["schemas"]
+    for name, schema in schemas.items():
+        properties: Json = schema.get("properties", {})
+        if name.endswith("Filter") and "and" in properties:
+            for key, inner in list(properties.items()):
+                if "anyOf" in inner or inner.get("$ref", "").endswith("Relation"):
+                    del properties[key]
+        elif "Operators" in name:
+            for word in ("and", "or", "not"):
+                properties.pop(word, None)
+        elif name.endswith("Expand") and "anyOf" in schema:
+            schemas[name] = schema["anyOf"][0]
+    made["components"]["securitySchemes"].pop("apiKey")
+    operations = [one for item in made["paths"].values() for one in item.values() if isinstance(one, dict)]
+    for operation in [made, *operations]:
+        if "security" in operation:
+            operation["security"] = [one for one in operation["security"] if "apiKey" not in one]
+    return made
