@@ -6,7 +6,7 @@ The families: `registry.py` (check, explain, routes, new), `documents.py` (opena
 
 from __future__ import annotations
 
-from engine.cli import credentials, database, documents, registry, serving
+from engine.cli import credentials, database, doctor, documents, registry, serving
 from engine.cli.terminal import make_group
 
 app = make_group("Serve the types that resources.yaml declares, and look after their database.")
@@ -25,6 +25,7 @@ for command in (
     database.introspect,
     database.migrate,
     database.seed,
+    doctor.doctor,
 ):
     app.command()(command)
 token.command()(credentials.mint)

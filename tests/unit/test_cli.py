@@ -297,6 +297,21 @@ def test_a_database_that_is_away_is_said_in_a_line(run: Run) -> None:
         refuse(run(*command, AETHER_DATABASE_URL=url), "error: The database 127.0.0.1:1/x ")
 
 
+def test_the_doctor_complains_and_prints_a_plan_that_it_does_not_run(run: Run) -> None:
+    run("migrate")
+    run("seed", "data.yaml")
+    assert run("doctor").stdout == "Nothing is wrong.\n"
+    with sqlite3.connect("var/aether.db") as rows:
+        rows.execute("UPDATE venue SET id_random = '17'")
+    rows.close()
+    complaint = "venue.id: 1 rows have an id that no caller can use"
+    for arguments in (["doctor"], ["doctor", "--fix-plan"], ["doctor"]):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert complaint in result.stdout
+        assert ('UPDATE "venue" SET "id_random" = ' in result.stdout) == (len(arguments) == 2)
+
+
 # ---------------------------------------------------------------- credentials
 
 
