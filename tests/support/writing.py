@@ -145,15 +145,17 @@ class Engine:
         made = {}
         for table in self.tables.by_name().values():
             made[table.name] = table
+        indexes = {one.table: indexes_of(one) for one in self.registry.types.values()}
         done: set[str] = set()
         while len(done) < len(made):
             for name, table in made.items():
                 needs = {key.referred_table.name for key in table.foreign_key_constraints} - {name}
                 if name not in done and needs <= done:
-                    await self.database.execute(_raw(create_table(table, self.database.dialect), self.database))
+                    made_with = create_table(table, self.database.dialect, indexes=indexes[name])
+                    await self.database.execute(_raw(made_with, self.database))
                     done.add(name)
-        for one in self.registry.types.values():
-            for index in indexes_of(one):
+        if self.database.dialect == "sqlite":
+            for index in (index for group in indexes.values() for index in group):
                 await self.database.execute(_raw(create_index(index, self.database.dialect), self.database))
         for number, public_id in enumerate(ACCOUNTS, start=1):
             columns = "id, id_random, name, row_version, created_on, updated_on"
