@@ -88,6 +88,9 @@ class Walk:
                 parts.append(self._relation(entry, value, (place, key), negated, depth))
             elif type(entry) is Logical:
                 parts.append(self._logical(scope, entry.word, value, (place, key), negated, depth))
+            elif type(entry) is TooManyHops:
+                # Remembered from another filter; whatever is not read here would be a condition that does not hold.
+                raise self._too_many_hops((place, key))
         if not parts:
             self._count_leaf(place)
             return FALSE if negated else TRUE
@@ -109,7 +112,7 @@ class Walk:
             self._count_leaf(place)
             return None
         if isinstance(entry, TooManyHops):
-            raise self._too_complex(place, f"crosses more than {self.limits.hops} relations", "hops")
+            raise self._too_many_hops(place)
         return entry
 
     def _logical(self, scope: Scope, word: str, value: object, place: Place, negated: bool, depth: int) -> Condition:
@@ -340,6 +343,9 @@ class Walk:
         if depth >= self.limits.depth:
             raise self._too_complex(place, f"nests deeper than {self.limits.depth} levels", "depth")
         return depth + 1
+
+    def _too_many_hops(self, place: Place) -> QueryTooComplex:
+        return self._too_complex(place, f"crosses more than {self.limits.hops} relations", "hops")
 
     def _too_complex(self, place: Place, what: str, limit: str) -> QueryTooComplex:
         detail = f"The filter {what} (limit `{limit}`). Split the search."

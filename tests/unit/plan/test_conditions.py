@@ -364,14 +364,19 @@ def nested_relations(levels: int) -> object:
             },
             "hops",
         ),
+        ({"entry": {"any": {"journal.entry": {"any": {"journal.entry": {"none": {"title": "x"}}}}}}}, "hops"),
+        ({"not": {".".join(["person"] * 9): {"null": True}}}, "hops"),
     ],
 )
-def test_a_filter_beyond_a_limit_is_refused_quickly_and_told_which(raw: object, limit: str) -> None:
-    began = time.process_time()
-    with pytest.raises(QueryTooComplex) as caught:
-        plan(raw)
-    assert time.process_time() - began < 0.05
-    assert f"`{limit}`" in caught.value.detail
+def test_a_filter_beyond_a_limit_is_refused_quickly_and_told_which_however_often_it_comes(
+    raw: object, limit: str
+) -> None:
+    for _ in range(2):
+        began = time.process_time()
+        with pytest.raises(QueryTooComplex) as caught:
+            plan(raw)
+        assert time.process_time() - began < 0.05
+        assert f"`{limit}`" in caught.value.detail
 
 
 @pytest.mark.parametrize(
