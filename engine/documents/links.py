@@ -97,20 +97,10 @@ def child_entries(registry: Registry, resource: Resource, rights: Rights) -> lis
 # Endings of a type's model names in OpenAPI; see `openapi_models.py`.
 MODEL_ENDINGS = frozenset(
     (
-        "create",
-        "update",
-        "replace",
-        "page",
-        "search",
-        "filter",
-        "terms",
-        "object",
-        "relation",
-        "expand",
-        "changes",
-        "move",
+        "create", "nested", "update", "replace", "changes", "move", "page", "search", "filter", "terms", "object",
+        "relation", "expand",
     )
-)
+)  # fmt: skip
 # What models that belong to no type are called, or begin with.
 SHARED_MODELS = frozenset(
     (

@@ -59,6 +59,10 @@ class TypeModels:
         if rights.may(resource.name, "create"):
             self._schemas[f"{name}Create"] = self._create_model(resource, known)
             self._add_body(f"{name}Create")
+            if resource.parents:
+                own = [field for field in known if field.role != "parent"]
+                self._schemas[f"{name}Nested"] = self._create_model(resource, own)
+                self._add_body(f"{name}Nested")
         if rights.may(resource.name, "update"):
             changed = [field for field in known if field.name in rights.updateable(resource.name)]
             changes = self._child_changes(resource)
@@ -72,7 +76,7 @@ class TypeModels:
                     [one.type for one in resource.parents if rights.sees(one.type)]
                 )
                 self._add_body(f"{name}Move")
-        if any(rights.may(resource.name, verb) for verb in ("create", "update", "delete")):
+        if resource.parents:
             self._schemas[f"{name}Changes"] = self._changes_model(resource, name)
 
     def name_of(self, resource: Resource) -> str:
@@ -106,7 +110,7 @@ class TypeModels:
         schema = create_schema(resource, fields, self._made(resource))
         for child in resource.children:
             if self._rights.may(child.type, "create") and child.segment not in schema["properties"]:
-                created = model(f"{model_name(self._gate.registry, child.type)}Create")
+                created = model(f"{model_name(self._gate.registry, child.type)}Nested")
                 schema["properties"][child.segment] = {
                     "type": "array",
                     "title": self._gate.registry.types[child.type].plural,
@@ -129,7 +133,11 @@ class TypeModels:
         """Several writes of children inside an update of their parent."""
         properties: Json = {}
         if self._rights.may(resource.name, "create"):
-            properties["create"] = {"type": "array", "items": model(f"{name}Create"), "maxItems": MAX_CHILDREN}
+            properties["create"] = {
+                "type": "array",
+                "items": model(f"{name}{'Nested' if resource.parents else 'Create'}"),
+                "maxItems": MAX_CHILDREN,
+            }
         if self._rights.may(resource.name, "update"):
             update: Json = dict(self._schemas[f"{name}Update"])
             update["properties"] = {"id": ID_VALUE, **update["properties"]}
@@ -367,7 +375,7 @@ def _enveloped(title: str, data: Json, meta: Json) -> Json:
 
 def _list_pattern(one: str) -> str:
     """A list with commas."""
-    return f"^({one})(,({one})){{0,20}}$"
+    return f"^(({one})(,({one})){{0,20}})?$"
 
 
 def _any(names: Iterable[Any]) -> str:

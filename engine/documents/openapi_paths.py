@@ -14,6 +14,7 @@ from engine.documents.links import chain_url, collection_url, model_name, parent
 from engine.documents.openapi_shared import (
     ID_VALUE,
     OPTIONAL_SECURITY,
+    TAGS,
     Json,
     model,
     parameter,
@@ -149,7 +150,7 @@ def path_components() -> Json:
                 "name": "part",
                 "in": "query",
                 "description": "These parts alone, with commas between.",
-                "schema": {"type": "string", "pattern": f"^{part}(,{part}){{0,30}}$"},
+                "schema": {"type": "string", "pattern": f"^({part}(,{part}){{0,30}})?$"},
             },
         },
     }
@@ -220,7 +221,9 @@ def _operation(
     if found:
         made["parameters"] = found
     if row.body is not None:
-        made["requestBody"] = ref("requestBodies", row.body.replace("{}", name))
+        # In a nested path the parent comes from the path.
+        body = "{}Nested" if chain and row.verb == "create" else row.body
+        made["requestBody"] = ref("requestBodies", body.replace("{}", name))
     responses: Json = {}
     for status, component in row.replies:
         responses[str(status)] = (
@@ -253,7 +256,7 @@ def _parameter(resource: Resource, rights: Rights, row: Operation, name: str) ->
             "in": "header",
             "required": True,
             "description": "The ETag of the version that you change.",
-            "schema": {"type": "string", "examples": ['"7-1a2b3c4d"']},
+            "schema": TAGS,
         }
     return parameter(name)
 

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 
 EXAMPLE_ID = "Zk3_pQ9xR1sT7uVwXyZa0b"
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+TAGS = {"type": "string", "pattern": r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*"){0,9})$', "examples": ["*"]}
 FLAG = {"type": "string", "enum": ["true", "false", "1", "0"]}
 ID_VALUE = {"type": "string", "pattern": ID_PATTERN}
 ID_LIST_PATTERN = r"^[A-Za-z0-9_-]{11,64}(,[A-Za-z0-9_-]{11,64}){0,99}$"
@@ -285,15 +286,14 @@ def _parameters() -> Json:
     def header(name: str, description: str, schema: Json) -> Json:
         return {"name": name, "in": "header", "description": description, "schema": schema}
 
-    tags = {"type": "string", "examples": ['"7-1a2b3c4d"']}
-    size = {"type": "integer", "minimum": 0, "maximum": 10**19}
+    size = {"type": "integer", "minimum": 0}
     return {
         "Id": {"name": "id", "in": "path", "required": True, "description": "Public id.", "schema": ID_VALUE},
         "AccountId": header(
             "X-Account-Id", "Which of your accounts is meant; not needed where you have one.", ID_VALUE
         ),
-        "IfMatch": header("If-Match", "Only if the version is one of these ETags, or `*`.", tags),
-        "IfNoneMatch": header("If-None-Match", "Only if the version is none of these ETags.", tags),
+        "IfMatch": header("If-Match", "Only if the version is one of these ETags, or `*`.", TAGS),
+        "IfNoneMatch": header("If-None-Match", "Only if the version is none of these ETags.", TAGS),
         "Prefer": header("Prefer", "`return=minimal` or `return=representation`.", {"type": "string"}),
         "Q": query("q", "Words that must occur in the searchable texts.", {"type": "string", "maxLength": MAX_Q}),
         "Limit": query("limit", "Objects on a page; more than the type's maximum is reduced.", size),

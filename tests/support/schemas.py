@@ -130,7 +130,7 @@ def shallow(document: Json) -> Json:
             for word in ("and", "or", "not"):
                 properties.pop(word, None)
         elif name.endswith("Expand") and "anyOf" in schema:
-            schemas[name] = schema["anyOf"][0]
+            schemas[name] = {"anyOf": [schema["anyOf"][0], {"type": "object", "maxProperties": 0}]}
     made["components"]["securitySchemes"].pop("apiKey")
     operations = [one for item in made["paths"].values() for one in item.values() if isinstance(one, dict)]
     for operation in [made, *operations]:
