@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import time
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 from engine.errors import ForeignKeyUnknown, NotFound, ValidationFailed
 from engine.execute.create import create_child, store_further
 from engine.execute.delete import delete_child, find_family, link_of, restore_values
 from engine.execute.faults import child_fault, lost, parent_fault, unknown_target
-from engine.execute.present import account_of, plan_present, present_version, read_row, set_row
+from engine.execute.present import account_of, plan_present, present_version, read_held_row, read_row, set_row
 from engine.execute.read import Found
 from engine.execute.runtime import Prepared, Runtime
 from engine.execute.session import (
@@ -75,17 +75,25 @@ async def update_object(runtime: Runtime, call: WriteCall, context: PlanContext,
     has_hook = overrides is not None and overrides.before_update is not None
     drafter: Drafter = draft_replace if replaces else draft_update
 
-    async def work(session: Session) -> Outcome:
-        for attempt in range(MAX_ATTEMPTS + 1):
+    async def work(session: Session) -> Outcome | None:
+        change = _Change(session, call, reply, drafter, segments)
+        return await change.attempt(is_again=False, must_check=has_rule)
+
+    async def work_again(session: Session) -> Outcome:
+        for _ in range(MAX_ATTEMPTS):
             change = _Change(session, call, reply, drafter, segments)
-            outcome = await change.attempt(is_again=attempt > 0, must_check=has_rule)
+            outcome = await change.attempt(is_again=True, must_check=has_rule)
             if outcome is not None:
                 return outcome
         raise lost()
 
-    return await run_write(
+    outcome = await run_write(
         runtime, context, work, in_transaction=has_children or has_hook or has_rule, is_trial=call.is_trial
     )
+    if outcome is None:
+        # Somebody else was faster. The second time the row is held while it is looked at.
+        outcome = await run_write(runtime, context, work_again, in_transaction=True, is_trial=call.is_trial)
+    return outcome
 
 
 async def move_object(runtime: Runtime, call: WriteCall, context: PlanContext) -> Outcome:
@@ -102,12 +110,12 @@ async def move_object(runtime: Runtime, call: WriteCall, context: PlanContext) -
     known = resource.fields[parent.field]
 
     async def work(session: Session) -> Outcome:
-        for _ in range(MAX_ATTEMPTS + 1):
+        for attempt in range(MAX_ATTEMPTS + 1):
             plan = plan_present(call, session, Selection(resource.name, ("id", known.name)))
-            row, _prepared = await read_row(session, plan)
+            row, _prepared = await (read_held_row(session, resource, plan) if attempt else read_row(session, plan))
             is_exact = require_version(resource, call.if_match, await present_version(session, call, row)) == "exact"
-            present = row[-1]
-            if present is None:
+            # What a delete has detached from its only sort of parent may get another.
+            if row[-1] is None and len(resource.parents) > 1:
                 detail = f"A {resource.title.lower()} moves between parents of one type only."
                 raise ValidationFailed(errors=[parent_fault("parent-mismatch", detail, "/parent/type")])
             reference = Reference("/parent/id", parent.field, parent.type, parent_id)
@@ -118,14 +126,15 @@ async def move_object(runtime: Runtime, call: WriteCall, context: PlanContext) -
             draft.finish()
             await _refuse_circle(session, resource, parent.type, parent.field, found[parent.field].row_id, row[0])
             columns: dict[str, object] = {known.column or "": found[parent.field].row_id}
-            shape = UpdateShape(resource.name, session.viewer, ())
-            if await set_row(session, resource, row, shape, columns, references=(reference,)):
+            targets, binds = proven_targets(session, resource, draft, found)
+            shape = UpdateShape(resource.name, session.viewer, (), targets)
+            if await set_row(session, resource, row, shape, columns, binds=binds, references=(reference,)):
                 moved = ResolvedRow(row[0], own)
                 announce(session, resource, "move", call.public_id, moved, fields=frozenset((parent.field,)))
                 found_object = await read_back(session, reply) if reply is not None else None
                 return Outcome(call.public_id, found_object, reply.warnings if reply else ())
             if is_exact:
-                raise stale()
+                await explain_missing(session, draft, found)
         raise lost()
 
     return await run_write(runtime, context, work, in_transaction=True, is_trial=call.is_trial)
@@ -146,6 +155,18 @@ async def update_child(session: Session, write: ChildWrite, parent_id: str) -> N
     except NotFound as gone:
         raise ForeignKeyUnknown(errors=[child_fault(write)]) from gone
     raise lost()
+
+
+async def explain_missing(session: Session, draft: Draft, found: Mapping[str, ResolvedRow]) -> NoReturn:
+    """A write against a known version found nothing: another version, or a target that is gone?
+
+    Raises:
+        ForeignKeyUnknown, StaleVersion: As it is.
+    """
+    for reference in draft.references:
+        if not await is_visible(session, reference.type, found[reference.field].row_id):
+            raise ForeignKeyUnknown(errors=[unknown_target(reference)])
+    raise stale()
 
 
 class _Change:
@@ -174,7 +195,8 @@ class _Change:
         """Do it; None where somebody else was faster and it may be tried again."""
         session, resource, call = self.session, self.resource, self.call
         selection = self._selection()
-        row, prepared = await read_row(session, plan_present(call, session, selection))
+        plan = plan_present(call, session, selection)
+        row, prepared = await (read_held_row(session, resource, plan) if is_again else read_row(session, plan))
         matched = require_version(resource, call.if_match, await present_version(session, call, row))
         before = self._before(selection, row, prepared)
         account = await account_of(session, resource, call.public_id, row[0])
@@ -204,7 +226,7 @@ class _Change:
                 binds=binds, olds=olds, references=draft.references, pointer=self.pointer,
             ):  # fmt: skip
                 if matched == "exact":
-                    await self._explain_missing(draft, found)
+                    await explain_missing(self.session, draft, found)
                 return None
         own = ResolvedRow(row[0], account)
         if columns:
@@ -264,13 +286,6 @@ class _Change:
                 else:
                     columns[known.column] = draft.stored[name]
         return columns
-
-    async def _explain_missing(self, draft: Draft, found: Mapping[str, ResolvedRow]) -> None:
-        """A write against a known version found nothing: another version, or a target that is gone?"""
-        for reference in draft.references:
-            if not await is_visible(self.session, reference.type, found[reference.field].row_id):
-                raise ForeignKeyUnknown(errors=[unknown_target(reference)])
-        raise stale()
 
     async def _write_child(self, write: ChildWrite, own: ResolvedRow) -> None:
         if write.verb == "create":

@@ -94,7 +94,15 @@ class StampShape:
     viewer: Viewer
 
 
-WriteShape = InsertShape | UpdateShape | DeleteShape | FamilyShape | StampShape
+@dataclass(frozen=True, slots=True)
+class HoldShape:
+    """Picks the statement that keeps others from writing one row, by ``row_id``, until the transaction ends."""
+
+    type: str
+    viewer: Viewer
+
+
+WriteShape = InsertShape | UpdateShape | DeleteShape | FamilyShape | StampShape | HoldShape
 
 
 def require_write(resource: Resource, verb: Verb, context: PlanContext) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from engine.plan.write import DeleteShape, FamilyShape, InsertShape, StampShape, UpdateShape, WriteShape
+from engine.plan.write import DeleteShape, FamilyShape, HoldShape, InsertShape, StampShape, UpdateShape, WriteShape
 from engine.registry.resource import Resource
 from engine.sql.relations import Scope, account_clauses
 from engine.sql.setting import Names, Setting
@@ -53,6 +53,8 @@ def build_write(shape: WriteShape, setting: Setting) -> Statement:
             return _build_family(shape, setting)
         case StampShape():
             return _build_stamp(shape, setting)
+        case HoldShape():
+            return _build_hold(shape, setting)
 
 
 def _build_insert(shape: InsertShape, setting: Setting) -> Statement:
@@ -108,7 +110,8 @@ def _build_family(shape: FamilyShape, setting: Setting) -> Statement:
     if shape.action == "find":
         account = table.c[resource.account.column] if resource.account.column else null()
         public = table.c[resource.public_id] if resource.public_id else null()
-        built = select(table.c[resource.key], public, account).where(where)
+        # Held, so that none of them leaves before what is below it has been dealt with. SQLite writes one at a time.
+        built = select(table.c[resource.key], public, account).where(where).with_for_update()
     elif shape.action == "delete":
         built = delete(table).where(where)
     else:
@@ -132,6 +135,15 @@ def _build_stamp(shape: StampShape, setting: Setting) -> Statement:
     return compile_statement(found, setting.dialect, tuple(names.guarded))
 
 
+def _build_hold(shape: HoldShape, setting: Setting) -> Statement:
+    table = setting.tables[shape.type]
+    resource = setting.registry.types[shape.type]
+    names = Names()
+    clauses = [table.c[resource.key] == bindparam("row_id"), *_account_clauses(table, resource, setting, names)]
+    held = select(_ONE).select_from(table).where(*clauses).with_for_update()
+    return compile_statement(held, setting.dialect, tuple(names.guarded))
+
+
 # ---------------------------------------------------------------- parts
 
 
@@ -151,13 +163,18 @@ def _account_clauses(table: Table, resource: Resource, setting: Setting, names: 
 
 
 def _target_clauses(targets: tuple[str, ...], setting: Setting, names: Names) -> list[ColumnElement[bool]]:
-    """That each relation target is there for the caller: its account, its deletion, its row rule."""
+    """That each relation target is there for the caller: its account, its deletion, its row rule.
+
+    On MariaDB the rows are locked while they are looked at. A plain read would see a target as it was before a delete
+    that is not yet committed, and the foreign key, which waits for that delete, is content with a row that is still
+    in the table: the child would outlive its parent.
+    """
     clauses: list[ColumnElement[bool]] = []
     for index, type_name in enumerate(targets):
         scope = Scope(setting, type_name, names)
         key = scope.root.c[scope.resource.key]
         found = select(_ONE).select_from(scope.source).where(key == bindparam(f"target{index}"), *scope.guard)
-        clauses.append(exists(found))
+        clauses.append(exists(found.with_for_update(read=True)))
     return clauses
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.plan.rights import rights_of
 from engine.plan.shape import Dialect, Viewer
-from engine.plan.write import DeleteShape, FamilyShape, InsertShape, StampShape, UpdateShape, WriteShape
+from engine.plan.write import DeleteShape, FamilyShape, HoldShape, InsertShape, StampShape, UpdateShape, WriteShape
 from engine.sql.setting import Setting
 from engine.sql.write import build_write
 from engine.tables import build_tables
@@ -39,8 +39,8 @@ def build(shape: WriteShape, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
         (
             InsertShape("journal_entry", ONE, ("title", "journal_id"), ("journal",)),
             "INSERT INTO journal_entry (title, journal_id) SELECT %s AS anon_1, %s AS anon_2 FROM DUAL WHERE EXISTS "
-            "(SELECT 1 FROM journal AS t1 WHERE t1.id = %s AND t1.account_id = %s AND t1.deleted_on IS NULL) "
-            "RETURNING journal_entry.id",
+            "(SELECT 1 FROM journal AS t1 WHERE t1.id = %s AND t1.account_id = %s AND t1.deleted_on IS NULL "
+            "LOCK IN SHARE MODE) RETURNING journal_entry.id",
             "INSERT INTO journal_entry (title, journal_id) SELECT ? AS anon_1, ? AS anon_2 WHERE EXISTS "
             "(SELECT 1 FROM journal AS t1 WHERE t1.id = ? AND t1.account_id = ? AND t1.deleted_on IS NULL) "
             "RETURNING id",
@@ -71,7 +71,7 @@ def build(shape: WriteShape, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
         (
             FamilyShape("journal_entry", ONE, "journal_id", 2, "find"),
             "SELECT journal_entry.id, journal_entry.id_random, journal_entry.account_id FROM journal_entry WHERE "
-            "journal_entry.journal_id IN (%s, %s) AND journal_entry.account_id = %s",
+            "journal_entry.journal_id IN (%s, %s) AND journal_entry.account_id = %s FOR UPDATE",
             "SELECT journal_entry.id, journal_entry.id_random, journal_entry.account_id FROM journal_entry WHERE "
             "journal_entry.journal_id IN (?, ?) AND journal_entry.account_id = ?",
             ("parent0", "parent1", "account0"),
@@ -80,6 +80,12 @@ def build(shape: WriteShape, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
             StampShape("journal", ONE),
             "SELECT journal.deleted_on FROM journal WHERE journal.id = %s AND journal.account_id = %s",
             "SELECT journal.deleted_on FROM journal WHERE journal.id = ? AND journal.account_id = ?",
+            ("row_id", "account0"),
+        ),
+        (
+            HoldShape("journal", ONE),
+            "SELECT 1 FROM journal WHERE journal.id = %s AND journal.account_id = %s FOR UPDATE",
+            "SELECT 1 FROM journal WHERE journal.id = ? AND journal.account_id = ?",
             ("row_id", "account0"),
         ),
     ],
@@ -95,6 +101,7 @@ def test_no_write_of_an_account_bound_row_leaves_without_its_account(type_name: 
     shapes: list[WriteShape] = [
         UpdateShape(type_name, ONE, ()),
         DeleteShape(type_name, ONE),
+        HoldShape(type_name, ONE),
         InsertShape("journal_entry", ONE, ("title",), (type_name,)),
     ]
     for shape in shapes:
