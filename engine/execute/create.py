@@ -50,6 +50,7 @@ class Sprout:
             None where the body names it, or none.
         found: Targets of its relations, by field.
         account: Row id of its account.
+        given: Keys of its body.
     """
 
     resource: Resource
@@ -60,6 +61,7 @@ class Sprout:
     parent: tuple[str, str | None] | None
     found: dict[str, ResolvedRow] = field(default_factory=dict)
     account: int | None = None
+    given: frozenset[str] = frozenset()
 
 
 async def create_object(runtime: Runtime, call: WriteCall, context: PlanContext) -> Outcome:
@@ -166,7 +168,8 @@ def _plan_sprout(
             overrides.validate(dict(draft.values), None)
         except ValidationFailed as refused:
             draft.adopt(refused, pointer)
-    return Sprout(resource, public_id, frame, draft, children, bound)
+    given = frozenset(require_object(body, pointer))
+    return Sprout(resource, public_id, frame, draft, children, bound, given=given)
 
 
 async def _resolve(session: Session, sprout: Sprout, account: int | None) -> None:
@@ -227,7 +230,7 @@ async def _insert(
     try:
         rows = await session.fetch(shape, binds)
     except StorageFault as fault:
-        raise name_fault(fault, resource, draft.references, sprout.frame.pointer) from fault
+        raise name_fault(fault, resource, draft.references, sprout.frame.pointer, sprout.given) from fault
     if not rows:
         raise await _missing_target(session, draft, found)
     row = ResolvedRow(rows[0][0], rows[0][0] if resource.account.kind == "self" else sprout.account)

@@ -49,9 +49,7 @@ async def delete_object(runtime: Runtime, call: WriteCall, context: PlanContext)
         ForeignKeyInUse: A child or another object that points at it forbids it.
         Conflict: Others changed the object each time.
     """
-    require_write(call.resource, "delete", context)
-    if call.is_hard:
-        require_write(call.resource, "delete_hard", context)
+    require_write(call.resource, "delete_hard" if call.is_hard else "delete", context)
     overrides = runtime.overrides.get(call.resource.name)
     has_hook = overrides is not None and overrides.before_delete is not None
 

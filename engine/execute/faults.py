@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from engine.errors import (
     Conflict,
@@ -26,12 +26,25 @@ from engine.registry.resource import Resource
 from engine.tables import fields_of_index
 
 
-def name_fault(fault: StorageFault, resource: Resource, references: Sequence[Reference], pointer: str = "") -> Problem:
-    """What a database's refusal means to the caller; without any name of a table, a column or an index."""
+def name_fault(
+    fault: StorageFault,
+    resource: Resource,
+    references: Sequence[Reference],
+    pointer: str = "",
+    given: Collection[str] = (),
+) -> Problem:
+    """What a database's refusal means to the caller; without any name of a table, a column or an index.
+
+    Args:
+        fault: The refusal.
+        resource: The type of the row.
+        references: The body's relations, with their places.
+        pointer: Where the body stands.
+        given: The body's keys.
+    """
     if isinstance(fault, UniqueViolated):
         names = fields_of_index(resource, fault.key) or ()
-        items = [ErrorItem("duplicate", f"{name} is taken.", pointer=f"{pointer}/{name}") for name in names]
-        return Duplicate("A value that must be unique is taken.", errors=items)
+        return Duplicate("A value that must be unique is taken.", errors=_taken(names, references, pointer, given))
     if isinstance(fault, ForeignKeyViolated):
         if fault.is_delete:
             return in_use()
@@ -76,3 +89,13 @@ def parent_fault(code: str, detail: str, pointer: str) -> ErrorItem:
 def child_fault(write: ChildWrite) -> ErrorItem:
     """The item of a child that is not there, or is another parent's."""
     return ErrorItem("foreign-key", f"There is no such {write.child.segment} here.", pointer=write.pointer)
+
+
+def _taken(
+    names: Sequence[str], references: Sequence[Reference], pointer: str, given: Collection[str]
+) -> list[ErrorItem]:
+    """The items of values that are taken together: at those that the body has, or at all where it has none of them."""
+    places = {one.field: one.pointer for one in references if one.pointer is not None}
+    places.update({name: f"{pointer}/{name}" for name in given})
+    told = {name: places[name] for name in names if name in places} or {name: f"{pointer}/{name}" for name in names}
+    return [ErrorItem("duplicate", f"{name} is taken.", pointer=place) for name, place in told.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from engine.errors import StorageFault
@@ -94,6 +94,7 @@ async def set_row(
     olds: Mapping[str, object] | None = None,
     references: Sequence[Reference] = (),
     pointer: str = "",
+    given: Collection[str] = (),
 ) -> bool:
     """The compare-and-set of one row; False where it is no longer what it was.
 
@@ -107,6 +108,7 @@ async def set_row(
         olds: Column → driver value that must still be there.
         references: The body's, to name those that a foreign key refuses.
         pointer: Where the body stands.
+        given: The body's keys, to tell where a value is taken.
     """
     sets = dict(sets)
     if resource.updated:
@@ -119,7 +121,7 @@ async def set_row(
     try:
         return await session.execute(shape, values) > 0
     except StorageFault as fault:
-        raise name_fault(fault, resource, references, pointer) from fault
+        raise name_fault(fault, resource, references, pointer, given) from fault
 
 
 async def account_of(session: Session, resource: Resource, public_id: str, row_id: int) -> int | None:

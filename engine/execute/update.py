@@ -7,12 +7,12 @@ reading it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from engine.errors import ForeignKeyUnknown, NotFound, ValidationFailed
+from engine.errors import ErrorItem, ForeignKeyUnknown, NotFound, Problem, ValidationFailed
 from engine.execute.create import create_child, store_further
 from engine.execute.delete import delete_child, find_family, link_of, restore_values
 from engine.execute.faults import child_fault, lost, parent_fault, unknown_target
@@ -212,33 +212,38 @@ class _Change:
                 draft.adopt(refused, self.pointer)
         found = await resolve_references(session, draft, checks=is_again)
         refuse_strangers(draft, found, account)
-        draft.finish()
+        own = ResolvedRow(row[0], account)
+        if draft.faults:
+            await self._write_children(children, own, draft.faults)
+            draft.finish()
         further = await run_override(self.overrides.before_update, dict(draft.values), before, caller)
         store_further(session, resource, draft, further)
         await hash_passwords(draft)
         columns = self._columns(draft, found)
-        if columns:
+        # The version counts writes of an object's children through it too: who has read it must see them before he
+        # writes over them.
+        has_written = bool(columns) or bool(children and (resource.version or resource.updated))
+        if has_written:
             targets, binds = proven_targets(session, resource, draft, found)
             olds = _old_values(resource, selection, session, row, columns)
             shape = UpdateShape(resource.name, session.viewer, (), targets)
             if not await set_row(
                 session, resource, row, shape, columns,
-                binds=binds, olds=olds, references=draft.references, pointer=self.pointer,
+                binds=binds, olds=olds, references=draft.references, pointer=self.pointer, given=self.body.keys(),
             ):  # fmt: skip
                 if matched == "exact":
                     await explain_missing(self.session, draft, found)
                 return None
-        own = ResolvedRow(row[0], account)
-        if columns:
+        if has_written:
             announce(
                 session, resource, "update", call.public_id, own,
                 fields=frozenset(draft.values), caller=caller,
                 before=without_secrets(resource, before),
                 after=without_secrets(resource, {**before, **draft.values}),
             )  # fmt: skip
-        for child in children:
-            await self._write_child(child, own)
-        return await self._outcome(selection, prepared, row, draft, must_check=must_check, has_written=bool(columns))
+        await self._write_children(children, own, draft.faults)
+        draft.finish()
+        return await self._outcome(selection, prepared, row, draft, must_check=must_check, has_written=has_written)
 
     # ------------------------------------------------------------ private
 
@@ -286,6 +291,17 @@ class _Change:
                 else:
                     columns[known.column] = draft.stored[name]
         return columns
+
+    async def _write_children(self, children: Sequence[ChildWrite], own: ResolvedRow, faults: list[ErrorItem]) -> None:
+        """Write the children; behind a fault only to find all others, since the transaction takes everything back."""
+        for child in children:
+            try:
+                await self._write_child(child, own)
+            except ValidationFailed as refused:
+                faults.extend(refused.errors)
+            except Problem:
+                if not faults:
+                    raise
 
     async def _write_child(self, write: ChildWrite, own: ResolvedRow) -> None:
         if write.verb == "create":

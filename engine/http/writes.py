@@ -119,13 +119,16 @@ def _object(
         headers = (*headers, (b"preference-applied", preferences.applied.encode("ascii")))
     meta: dict[str, object] = {"validate_only": True} if call.is_trial else {}
     found = outcome.found
+    is_minimal = preferences.is_minimal and not call.is_trial
+    if found is None and is_minimal:
+        return Reply(201 if status == 201 else 204, headers=(*PRIVATE_HEADERS, *headers), content_type=None)
     if found is None:
         # The caller may write but not read: he learns the id of what he made, and nothing else.
         data = {} if call.is_trial else {"id": outcome.public_id}
         return Reply(status, encode_json({"data": data, "meta": meta}), (*PRIVATE_HEADERS, *headers))
     if call.is_trial and not call.public_id:
         found.data.pop("id", None)
-    if preferences.is_minimal and not call.is_trial:
+    if is_minimal:
         etag = object_etag(found.version, encode_json({"data": found.data, "meta": meta}))
         minimal = (*PRIVATE_HEADERS, (b"etag", etag.encode("ascii")), *headers)
         return Reply(201 if status == 201 else 204, b"", minimal, content_type=None)
