@@ -12,6 +12,7 @@ from engine.execute.expand import join_arms
 from engine.execute.runtime import Runtime, with_rules
 from engine.language.search import SearchBody
 from engine.plan.canonical import canonical_filter
+from engine.plan.conditions import filters_of_terms
 from engine.plan.selection import without_rows
 from engine.plan.shape import Expansion, PlanContext, ReadPlan
 
@@ -38,8 +39,10 @@ async def explain_page(runtime: Runtime, plan: ReadPlan, search: SearchBody, con
         shapes.append(without_rows(plan.shape, "count" if plan.count == "exact" else "capped"))
     texts = [runtime.prepare(shape, context.rights).statement.text for shape in shapes]
     texts.extend(_expand_texts(runtime, plan.expansions, context))
+    filters = [search.filter] if search.filter else []
+    filters.extend(filters_of_terms(search.terms, plan.shape.type, context))
     explained: dict[str, Any] = {
-        "filter": canonical_filter(search.filter, plan.shape.type, context) if search.filter else {},
+        "filter": canonical_filter({"and": filters}, plan.shape.type, context) if filters else {},
         "statements": len(texts),
     }
     if context.rights.has_scope(EXPLAIN_SCOPE):

@@ -16,6 +16,7 @@ from engine.plan.read import Chain, not_found
 from engine.plan.rights import Rights
 from engine.plan.shape import Link
 from engine.principal import Principal
+from engine.registry.names import RESERVED_TYPES
 from engine.registry.resource import AccountRule, Child, Registry, Resource
 
 PREFIX = "/v3/crud"
@@ -120,6 +121,8 @@ class Router:
             if public_id is None:
                 if part in self._collection_words:
                     return self._end(parts, index, Target(resource, chain[::-1], None, part, route + part))
+                if part in RESERVED_TYPES:
+                    raise not_found()  # a call that this version has not; no id is so short
                 public_id = part
                 route += "{id}/"
             elif part in self._item_words:

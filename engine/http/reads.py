@@ -72,7 +72,7 @@ async def list_options(asked: Asked) -> Reply:
     page = await read_page(asked.runtime, plan, context)
     asked.request.mark("sql")
     data = [{"value": row["id"], "label": label_of(template, row)} for row in page.data]
-    meta = {key: page.meta[key] for key in ("limit", "has_more") if key in page.meta}
+    meta = {key: page.meta[key] for key in ("limit", "has_more", "warnings") if key in page.meta}
     body = encode_json({"data": data, "meta": meta})
     asked.request.mark("render")
     return Reply(200, body, PRIVATE_HEADERS)

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 LOGICAL = frozenset({"and", "or", "not"})
 QUANTIFIERS = frozenset({"any", "all", "none", "count"})
+# What may be asked of a to-one relation itself.
+ABSENCE = frozenset({"null", "nnull"})
 MAX_EXPRESSION = 400
 MAX_WORD = 40
 

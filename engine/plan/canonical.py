@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.language.condition import LOGICAL, QUANTIFIERS, normalise_word, positive_form, split_expression
+from engine.language.condition import ABSENCE, LOGICAL, QUANTIFIERS, normalise_word, positive_form, split_expression
 from engine.operators import OPERATORS
-from engine.plan.fields import FieldRefused, gate_of
+from engine.plan.fields import gate_of
 from engine.plan.scopes import RelationEntry, Scope, names_of
 from engine.plan.shape import PlanContext
 
@@ -34,17 +34,13 @@ def canonical_filter(raw: object, type_name: str, context: PlanContext) -> dict[
 def _filter(scope: Scope, raw: object, prefix: str) -> list[dict[str, object]]:
     parts: list[dict[str, object]] = []
     for key, value in _items(raw):
-        entry = None
-        if key not in LOGICAL:
-            try:
-                entry = scope.find(key)
-            except FieldRefused:
-                entry = None
-        word = normalise_word(key)
+        word = scope.word(key, LOGICAL)
+        if word is not None:
+            parts.extend(_logical(word, value, lambda inner: _filter(scope, inner, prefix)))
+            continue
+        entry = scope.find(key)
         if isinstance(entry, RelationEntry):
             parts.extend(_relation(entry, key, value, prefix))
-        elif entry is None and word in LOGICAL:
-            parts.extend(_logical(word, value, lambda inner: _filter(scope, inner, prefix)))
         else:
             parts.extend(_field(_dotted(prefix, key), value))
     return parts
@@ -58,14 +54,14 @@ def _relation(entry: RelationEntry, key: str, value: object, prefix: str) -> lis
         parts: list[dict[str, object]] = []
         rest: dict[str, object] = {}
         for word, inner in _items(value):
-            spelled = normalise_word(word)
-            if spelled in ("null", "nnull"):
+            spelled = entry.inner.word(word, ABSENCE)
+            if spelled is not None:
                 parts.append({name: {"null": inner is (spelled == "null")}})
             else:
                 rest[word] = inner
         return [*parts, *_filter(entry.inner, rest, f"{name}.")]
-    words = {word: normalise_word(word) for word, _ in _items(value)}
-    if not any(word in QUANTIFIERS for word in words.values()):
+    words = {word: entry.inner.word(word, QUANTIFIERS) for word, _ in _items(value)}
+    if not any(words.values()):
         return [{name: {"any": _conjunction(_filter(entry.inner, value, ""))}}]
     parts = []
     for word, inner in _items(value):
@@ -73,7 +69,7 @@ def _relation(entry: RelationEntry, key: str, value: object, prefix: str) -> lis
         if quantifier == "count":
             parts.append({name: {"count": _count(entry.inner, inner)}})
         else:
-            parts.append({name: {quantifier: _conjunction(_filter(entry.inner, inner, ""))}})
+            parts.append({name: {str(quantifier): _conjunction(_filter(entry.inner, inner, ""))}})
     return parts
 
 

@@ -19,7 +19,7 @@ from engine.operators import OPERATORS
 from engine.plan.fields import FieldRefused, gate_of
 from engine.plan.operands import TEXT_KINDS
 from engine.plan.pieces import FALSE, TRUE, join
-from engine.plan.scopes import FieldEntry, Scope, names_of
+from engine.plan.scopes import FieldEntry, Scope, TooManyHops, names_of
 from engine.plan.shape import Condition, PlanContext, PlannedCondition
 from engine.plan.walk import Walk
 from engine.registry.kinds import KindError, from_text
@@ -68,17 +68,25 @@ def plan_query_terms(terms: Sequence[Term], type_name: str, context: PlanContext
     walk = Walk(context, "", None)
     parts: list[Condition] = []
     for term in terms:
-        split = scope.splits.get(term.parameter) or _split(scope, term.parameter)
-        if split is None:
+        filter_ = _read_term(scope, term)
+        if filter_ is None:
             raise unknown_parameter(term.parameter, (*LIST_PARAMETERS, *gate.usable(type_name, "filter")))
-        parts.append(_plan_term(walk, scope, split[0], split[1], term))
+        walk.parameter = term.parameter
+        parts.append(walk.filter(scope, filter_))
     return walk.finish(join(parts, is_and=True))
+
+
+def filters_of_terms(terms: Sequence[Term], type_name: str, context: PlanContext) -> list[dict[str, object]]:
+    """The field parameters of a query string as filters; those that mean nothing are left out."""
+    scope = names_of(gate_of(context.registry, context.rights), context.dialect).scope(type_name)
+    return [filter_ for term in terms if (filter_ := _read_term(scope, term)) is not None]
 
 
 def _split(scope: Scope, parameter: str) -> tuple[str, str] | None:
     def is_field(expression: str) -> bool:
         try:
-            return isinstance(scope.find(expression), FieldEntry)
+            # One that crosses too many relations is refused as that, not as unknown.
+            return isinstance(scope.find(expression), (FieldEntry, TooManyHops))
         except FieldRefused:
             return False
 
@@ -88,16 +96,18 @@ def _split(scope: Scope, parameter: str) -> tuple[str, str] | None:
     return split
 
 
-def _plan_term(walk: Walk, scope: Scope, expression: str, word: str, term: Term) -> Condition:
-    walk.parameter = term.parameter
+def _read_term(scope: Scope, term: Term) -> dict[str, object] | None:
+    """A field parameter as a filter; None where it is neither a field's name nor that of an operator behind it."""
+    split = scope.splits.get(term.parameter) or _split(scope, term.parameter)
+    if split is None:
+        return None
+    expression, word = split
     entry = scope.find(expression)
-    if not isinstance(entry, FieldEntry):
-        return TRUE
-    found = entry.word(word)
+    found = entry.word(word) if isinstance(entry, FieldEntry) else None
     operand: object = term.text
-    if found is not None:
+    if found is not None and isinstance(entry, FieldEntry):
         operand = _convert(term.text, entry, found.operator.operand, found.operator.name)
-    return walk.filter(scope, {expression: {word: operand}})
+    return {expression: {word: operand}}
 
 
 def plan_text_query(q: str, type_name: str, context: PlanContext, *, parameter: str | None = None) -> PlannedCondition:

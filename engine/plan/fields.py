@@ -53,13 +53,16 @@ class FieldRefused(Exception):
     """
 
     def __init__(
-        self, type_name: str, name: str, suggestions: tuple[str, ...] = (), *, too_many_hops: bool = False
+        self, type_name: str, name: str, suggestions: tuple[str, ...] = (), *, limit: int | None = None
     ) -> None:
-        super().__init__(f"{type_name} has no field {name[:80]!r} that can be used here.")
+        detail = f"{type_name} has no field {name[:80]!r} that can be used here."
+        if limit is not None:
+            detail = f"{name[:80]!r} crosses more than {limit} relations (limit `hops`)."
+        super().__init__(detail)
         self.type_name = type_name
         self.name = name
         self.suggestions = suggestions
-        self.too_many_hops = too_many_hops
+        self.too_many_hops = limit is not None
 
     @property
     def detail(self) -> str:
@@ -144,7 +147,7 @@ class Gate:
                 raise FieldRefused(type_name, expression, tuple(difflib.get_close_matches(function, FUNCTIONS)))
         *hops, last = dotted.split(".")
         if len(hops) > self.registry.limits.hops:
-            raise FieldRefused(type_name, expression, too_many_hops=True)
+            raise FieldRefused(type_name, expression, limit=self.registry.limits.hops)
         resource = self.registry.types[type_name]
         for hop in hops:
             relation = self.relation(resource.name, hop)
@@ -181,8 +184,8 @@ class Gate:
         return True
 
     def _suggest(self, resource: Resource, name: str, use: Use) -> tuple[str, ...]:
-        names = [*self.usable(resource.name, use), *self.relation_names(resource.name)]
-        return tuple(difflib.get_close_matches(name[:80], names, n=3))
+        names = {*self.usable(resource.name, use), *self.relation_names(resource.name)} - {name}
+        return tuple(difflib.get_close_matches(name[:80], sorted(names), n=3))
 
 
 def gate_of(registry: Registry, rights: Rights) -> Gate:

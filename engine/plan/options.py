@@ -45,12 +45,12 @@ def plan_options(
     template = resource.display.title
     names = [name for name in _PLACE.findall(template) if name in readable]
     sortable = [name for name in names if name in gate.usable(resource.name, "sort")]
-    most = min(limit if search.limit is None else search.limit, MAX_OPTIONS)
+    wanted = limit if search.limit is None else search.limit
     planned = replace(
         search,
         fields=tuple(names),
         sort=tuple(SortKey(name) for name in sortable) or None,
-        limit=len(ids) if ids is not None and search.limit is None else most,
+        limit=len(ids) if ids is not None and search.limit is None else wanted,
         filter=dict(where) if ids is None and where else {"id": list(ids)} if ids is not None else None,
     )
     return planned, template

@@ -16,6 +16,7 @@ from engine.plan.operands import WORD_KINDS, Read, reader_of
 from engine.plan.shape import Dialect, Leaf, Path
 from engine.registry.families import FAMILIES
 from engine.registry.kinds import KINDS
+from engine.registry.names import RESERVED_FIELDS
 from engine.registry.resource import Field, Relation
 
 MAX_CACHES = 1_000
@@ -136,19 +137,15 @@ class Scope:
         type_name: The type.
         hops: To-one relations from the root of the statement or subquery to here.
         used: Relations crossed so far, to-many ones included.
-        via: The type and field whose to-one relation leads here, or None: ``id`` is that field, seen from here.
     """
 
-    __slots__ = ("entries", "hops", "names", "splits", "type_name", "used", "via")
+    __slots__ = ("entries", "hops", "names", "splits", "type_name", "used")
 
-    def __init__(
-        self, names: Names, type_name: str, hops: tuple[str, ...], used: int, via: tuple[str, str] | None
-    ) -> None:
+    def __init__(self, names: Names, type_name: str, hops: tuple[str, ...], used: int) -> None:
         self.names = names
         self.type_name = type_name
         self.hops = hops
         self.used = used
-        self.via = via
         self.entries: dict[str, Entry] = {}
         # Parameters of query strings seen so far, as field expression and operator.
         self.splits: dict[str, tuple[str, str]] = {}
@@ -166,6 +163,18 @@ class Scope:
                 self.entries[key] = entry
         return entry
 
+    def word(self, key: str, words: frozenset[str]) -> str | None:
+        """Which of some words a key means here, however it is spelled; None where it is none, or a field's name."""
+        word = normalise_word(key)
+        if word not in words:
+            return None
+        if key in RESERVED_FIELDS:
+            return word
+        try:
+            return word if isinstance(self.find(key), Logical) else None
+        except FieldRefused:
+            return word
+
     def _find(self, key: str) -> Entry:
         gate = self.names.gate
         expression = split_expression(key)
@@ -178,11 +187,7 @@ class Scope:
                 return found
         if self.used + len(expression.names) - 1 > limit:
             return TooManyHops()
-        if self.via is not None and key == "id":
-            resolved = gate.resolve(*self.via, "filter")
-            return _field_entry(Path(self.hops[:-1], resolved.path.field), resolved.field, gate, self.names.dialect)
-        function, names = _fold_id(gate, self.type_name, expression.function, expression.names)
-        resolved = gate.resolve(self.type_name, f"{function}({names})" if function else names, "filter")
+        resolved = gate.resolve(self.type_name, key, "filter")
         path = Path(self.hops + resolved.path.hops, resolved.path.field, resolved.path.function)
         return _field_entry(path, resolved.field, gate, self.names.dialect)
 
@@ -208,7 +213,7 @@ class Scope:
         hops = self.hops + names[:-1]
         if relation.kind == "one":
             hops = (*hops, relation.name)
-            inner = self.names.scope(relation.target, hops, used, (type_name, relation.field))
+            inner = self.names.scope(relation.target, hops, used)
             return RelationEntry(hops, relation, inner)
         return RelationEntry(hops, relation, self.names.scope(relation.target, (), used))
 
@@ -221,18 +226,16 @@ class Names:
     def __init__(self, gate: Gate, dialect: Dialect) -> None:
         self.gate = gate
         self.dialect = dialect
-        self.scopes: dict[tuple[str, tuple[str, ...], int, tuple[str, str] | None], Scope] = {}
+        self.scopes: dict[tuple[str, tuple[str, ...], int], Scope] = {}
 
-    def scope(
-        self, type_name: str, hops: tuple[str, ...] = (), used: int = 0, via: tuple[str, str] | None = None
-    ) -> Scope:
+    def scope(self, type_name: str, hops: tuple[str, ...] = (), used: int = 0) -> Scope:
         """The names of a type at a place."""
-        key = (type_name, hops, used, via)
+        key = (type_name, hops, used)
         known = self.scopes.get(key)
         if known is None:
             if len(self.scopes) >= MAX_ENTRIES:
                 self.scopes.clear()
-            known = self.scopes[key] = Scope(self, type_name, hops, used, via)
+            known = self.scopes[key] = Scope(self, type_name, hops, used)
         return known
 
 
@@ -249,20 +252,6 @@ def names_of(gate: Gate, dialect: Dialect) -> Names:
 
 # Names hold their gate, so an id in a key cannot be another gate's.
 _NAMES: dict[tuple[int, Dialect], Names] = {}
-
-
-def _fold_id(gate: Gate, type_name: str, function: str | None, names: tuple[str, ...]) -> tuple[str | None, str]:
-    """``person.id`` is ``person_id``: the same column, one join less."""
-    if function is None and len(names) > 1 and names[-1] == "id":
-        for name in names[:-2]:
-            relation = gate.relation(type_name, name)
-            if relation is None:
-                return function, ".".join(names)
-            type_name = relation.target
-        relation = gate.relation(type_name, names[-2])
-        if relation is not None and relation.kind == "one":
-            return function, ".".join((*names[:-2], relation.field))
-    return function, ".".join(names)
 
 
 def _field_entry(path: Path, source: Field, gate: Gate, dialect: Dialect) -> FieldEntry:

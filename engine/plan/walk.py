@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.errors import ErrorItem, QueryTooComplex, ValidationFailed
-from engine.language.condition import LOGICAL, QUANTIFIERS, normalise_word, positive_form
+from engine.language.condition import ABSENCE, LOGICAL, QUANTIFIERS, normalise_word, positive_form
 from engine.language.json import escape_pointer
 from engine.language.search import suggest
 from engine.operators import OPERATORS, Operator, PatternTooComplex
@@ -219,8 +219,8 @@ class Walk:
         parts: list[Condition] = []
         rest = value
         for word in value:
-            name = normalise_word(word)
-            if name not in ("null", "nnull"):
+            name = entry.inner.word(word, ABSENCE)
+            if name is None:
                 continue
             self._count_leaf(place)
             asked = value[word]
@@ -241,8 +241,8 @@ class Walk:
             self.fault(place, "type-mismatch", detail)
             return TRUE
         depth = self._deeper(place, depth)
-        words = {key: normalise_word(key) for key in value}
-        if not any(word in QUANTIFIERS for word in words.values()):
+        words = {key: entry.inner.word(key, QUANTIFIERS) for key in value}
+        if not any(words.values()):
             return self._exists(entry, value, place, depth, inside=False, negated=negated)
         parts: list[Condition] = []
         for key, word in words.items():
@@ -258,7 +258,7 @@ class Walk:
                 parts.append(self._count(entry, asked, at, negated, depth))
             else:
                 detail = f"{key[:80]!r} cannot stand beside any, all, none or count."
-                self.fault(at, "unknown-field", detail, suggest(word, sorted(QUANTIFIERS)))
+                self.fault(at, "unknown-field", detail, suggest(normalise_word(key), sorted(QUANTIFIERS)))
         return join(parts, is_and=not negated)
 
     def _exists(
