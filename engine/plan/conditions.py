@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import orjson
 
 from engine.errors import ErrorItem, QueryTooComplex
-from engine.language.condition import normalise_word
+from engine.language.condition import ABSENCE, normalise_word
 from engine.language.query import LIST_PARAMETERS, split_term, unknown_parameter
 from engine.language.search import Term
 from engine.operators import OPERATORS
 from engine.plan.fields import FieldRefused, gate_of
 from engine.plan.operands import TEXT_KINDS
 from engine.plan.pieces import FALSE, TRUE, join
-from engine.plan.scopes import FieldEntry, Scope, TooManyHops, names_of
+from engine.plan.scopes import FieldEntry, RelationEntry, Scope, TooManyHops, names_of
 from engine.plan.shape import Condition, PlanContext, PlannedCondition
 from engine.plan.walk import Walk
 from engine.registry.kinds import KindError, from_text
@@ -29,6 +29,8 @@ MAX_SPLITS = 2_000
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
 _Q_WORD = re.compile(r'"([^"]*)"|([^\s"]+)')
+# What a query string writes for true and false; a bare name is true.
+_FLAGS: dict[str, object] = {"true": True, "": True, "false": False}
 
 
 def plan_filter(
@@ -100,7 +102,7 @@ def _read_term(scope: Scope, term: Term) -> dict[str, object] | None:
     """A field parameter as a filter; None where it is neither a field's name nor that of an operator behind it."""
     split = scope.splits.get(term.parameter) or _split(scope, term.parameter)
     if split is None:
-        return None
+        return _read_absence(scope, term)
     expression, word = split
     entry = scope.find(expression)
     found = entry.word(word) if isinstance(entry, FieldEntry) else None
@@ -108,6 +110,20 @@ def _read_term(scope: Scope, term: Term) -> dict[str, object] | None:
     if found is not None and isinstance(entry, FieldEntry):
         operand = _convert(term.text, entry, found.operator.operand, found.operator.name)
     return {expression: {word: operand}}
+
+
+def _read_absence(scope: Scope, term: Term) -> dict[str, object] | None:
+    """``owner.null=true``: the one thing that a query string may ask of a relation itself."""
+    name, _, word = term.parameter.rpartition(".")
+    if normalise_word(word) not in ABSENCE:
+        return None
+    try:
+        entry = scope.find(name)
+    except FieldRefused:
+        return None
+    if not isinstance(entry, RelationEntry) or entry.relation.kind != "one":
+        return None
+    return {name: {word: _FLAGS.get(term.text, term.text)}}
 
 
 def plan_text_query(q: str, type_name: str, context: PlanContext, *, parameter: str | None = None) -> PlannedCondition:
@@ -162,7 +178,7 @@ def _is_operator(word: str) -> bool:
 def _convert(text: str, entry: FieldEntry, operand: str, name: str) -> object:
     """Give a text the JSON type that the operator takes; what does not convert stays text, and is refused as that."""
     if operand == "flag":
-        return {"true": True, "": True, "false": False}.get(text, text)
+        return _FLAGS.get(text, text)
     if operand in ("list", "pair"):
         return [_convert_value(part, entry) for part in text.split(",")] if text else []
     if operand == "value":

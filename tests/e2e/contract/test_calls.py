@@ -41,3 +41,18 @@ def test_what_cannot_be_used_is_not_suggested(seeded: Seeded) -> None:
         assert reply.code == "unknown-field", str(reply)
         name = next(iter(body.values()))[0]
         assert name not in reply.json["errors"][0].get("suggestions", []), str(reply)
+
+
+def test_a_query_string_asks_a_to_one_relation_for_its_absence(seeded: Seeded) -> None:
+    for asked, expected in (
+        ("author.null=true", ["Day 2", "Day 3"]),
+        ("author.null", ["Day 2", "Day 3"]),
+        ("author.null=false", ["Day 1"]),
+        ("author._nnull=true", ["Day 1"]),
+        ("journal.owner.null=true", []),
+    ):
+        reply = seeded.owner.get(f"/v3/crud/journal_entry/?{asked}&fields=title&sort=created_on")
+        assert (reply.status, [row["title"] for row in reply.data]) == (200, expected), str(reply)
+    assert seeded.owner.get("/v3/crud/journal_entry/?author.null=x").status == 422
+    assert seeded.owner.get("/v3/crud/journal_entry/?author=x").status == 400
+    assert seeded.owner.get("/v3/crud/journal_entry/?note.null=true").status == 400
