@@ -22,7 +22,10 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 PREFIX = "AETHER_"
 SECRET_BYTES = 32
 DEMO_SECRET = "aether-demo-secret-which-everybody-knows-0123456789"
-EXAMPLE_WORDS = ("changeme", "change-me", "change_me", "example", "aether-demo-secret", "your-secret", "replace-me")
+EXAMPLE_WORDS = (
+    "changeme", "change-me", "change_me", "example", "aether-demo-secret", "your-secret", "your-256-bit-secret",
+    "replace-me",
+)  # fmt: skip
 SQLITE_SCHEMES = ("sqlite", "sqlite+aiosqlite")
 MARIADB_SCHEMES = ("mysql+asyncmy", "mariadb+asyncmy", "mysql", "mariadb")
 LEVELS = ("debug", "info", "warning", "error", "critical")

@@ -84,7 +84,8 @@ def _listen(settings: Settings) -> socket.socket:
         listener.close()
         why = fault.strerror or str(fault)
         raise Refused(
-            f"{settings.host}:{settings.port} cannot be listened on: {why}. Choose another --port."
+            f"{settings.host}:{settings.port} cannot be listened on: {why}. "
+            f"Choose another --host or --port ({PREFIX}HOST, {PREFIX}PORT)."
         ) from fault
     listener.set_inheritable(True)
     return listener
@@ -153,12 +154,25 @@ def _run_several(settings: Settings, listener: socket.socket) -> bool:
     sinks = Sinks(settings)
     sinks.start()
     try:
-        supervisor = Multiprocess(_config(settings), sockets=[listener])
+        supervisor = _Supervisor(_config(settings), sockets=[listener])
         supervisor.run()
         return all(worker.exitcode in (0, -signal.SIGTERM) for worker in supervisor.processes)
     finally:
         sinks.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's, but nobody is let in any more once it stops.
+
+    While it holds the socket, the system goes on accepting connections that no worker will ever look at.
+    """
+
+    def terminate_all(self) -> None:
+        """Ask all workers to finish what they have begun."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -28,7 +28,7 @@ from engine.observe import (
     observe,
     take_observations,
 )
-from engine.settings import LEVELS, Settings
+from engine.settings import LEVELS, PREFIX, Settings, SettingsError
 
 BUSY_S = 0.02
 IDLE_S = 0.2
@@ -152,7 +152,11 @@ class _Files:
 
     def __init__(self, settings: Settings) -> None:
         self._directory = settings.log_dir or Path()
-        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            expected = f"expected a directory that can be made ({fault.strerror})"
+            raise SettingsError([f"{PREFIX}LOG_DIR {str(self._directory)!r}: {expected}."]) from fault
         self._bytes = settings.log_file_bytes
         self._count = settings.log_file_count
         # Two processes must not rotate one file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -59,6 +60,28 @@ def test_several_workers_serve_and_count_together(settings: Settings, tmp_path: 
         assert server.process.wait(STOP_S) == 0
     for line in server.log_lines():
         json.loads(line)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_lets_nobody_in_and_finishes_what_runs(settings: Settings, tmp_path: Path, workers: str) -> None:
+    with serving(settings, tmp_path, "--workers", workers) as server:
+        head = "POST /v3/crud/page/search HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=STOP_S) as running:
+            running.sendall(head.encode())
+            assert running.recv(64).startswith(b"HTTP/1.1 100 ")
+            running.sendall(b"{")
+            deadline = time.monotonic() + STOP_S
+            server.process.send_signal(signal.SIGTERM)
+            while time.monotonic() < deadline:
+                try:
+                    socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+                except ConnectionRefusedError:
+                    break
+            else:
+                pytest.fail("The server that stops goes on letting clients in.")
+            running.sendall(b"}")
+            assert running.recv(64).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(STOP_S) == 0
 
 
 def test_a_second_server_on_the_port_says_so_and_leaves_the_first_alone(settings: Settings, tmp_path: Path) -> None:

@@ -100,8 +100,9 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         "changeme-changeme-changeme-changeme-1",
         DEMO_SECRET,
         "this-is-an-Example-secret-of-40-bytes!!",
+        "your-256-bit-secret-your-256-bit-secret",
     ],
-    ids=["unset", "short", "one letter", "change me", "demo", "example"],
+    ids=["unset", "short", "one letter", "change me", "demo", "example", "the one of jwt.io"],
 )
 def test_a_weak_secret_is_refused_in_production_alone(secret: str | None) -> None:
     with pytest.raises(SettingsError, match="AETHER_JWT_SECRET") as caught:

@@ -31,6 +31,7 @@ from engine.observe import (
     observe,
     take_observations,
 )
+from engine.settings import SettingsError
 from tests.support.databases import make_settings
 
 SERVED = RequestServed(1_767_225_600.5, "GET", "/v3/crud/{type}/{id}", 404, 0.0123, "r1", "acc", "user", "not-found")
@@ -141,6 +142,12 @@ def test_each_module_has_a_file_that_is_rotated(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         for line in path.read_text().splitlines():
             assert json.loads(line)["logger"] in path.name
+
+
+def test_a_log_directory_that_cannot_be_made_names_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"AETHER_LOG_DIR .*file.logs.*Not a directory"):
+        Sinks(make_settings("sqlite:///x.db", log_dir=tmp_path / "file" / "logs"))
 
 
 def test_what_is_lost_is_counted_and_said() -> None:
