@@ -20,6 +20,7 @@ from engine.language.search import COUNT_MODES, DELETED_MODES, MAX_Q
 from engine.plan.fields import Gate
 from engine.plan.nested import MAX_CHILDREN
 from engine.plan.rights import Rights
+from engine.plan.rights import Verb as Right
 from engine.registry.resource import Field, Relation, Resource
 
 MAX_NAMES = 1_000
@@ -66,7 +67,7 @@ class TypeModels:
         if rights.may(resource.name, "update"):
             changed = [field for field in known if field.name in rights.updateable(resource.name)]
             changes = self._child_changes(resource)
-            update = update_schema(resource, changed)
+            update = _without_formats(update_schema(resource, changed))
             self._schemas[f"{name}Update"] = {**update, "properties": {**update["properties"], **changes}}
             self._schemas[f"{name}Replace"] = _replace_model(update, changed, changes, self._made(resource))
             self._add_body(f"{name}Update")
@@ -107,7 +108,7 @@ class TypeModels:
         """What a create takes; children may come along under their segment."""
         createable = self._rights.createable(resource.name)
         fields = [field for field in known if field.name in createable]
-        schema = create_schema(resource, fields, self._made(resource))
+        schema = _without_formats(create_schema(resource, fields, self._made(resource)))
         for child in resource.children:
             if self._rights.may(child.type, "create") and child.segment not in schema["properties"]:
                 created = model(f"{model_name(self._gate.registry, child.type)}Nested")
@@ -176,21 +177,27 @@ class TypeModels:
     def _links(self, resource: Resource) -> Json:
         """What can be done with what was just created; stateful tests follow these."""
         links: Json = {}
-        for verb, right in (("get", "read"), ("update", "update"), ("replace", "update"), ("delete", "delete")):
-            if verb == "get" and not self._rights.may(resource.name, "read"):
-                continue
-            if verb == "get" or self._rights.may(resource.name, right):  # type: ignore[arg-type]
+        possible: list[tuple[str, Right]] = [
+            ("get", "read"), ("update", "update"), ("replace", "update"), ("delete", "delete"),
+        ]  # fmt: skip
+        if resource.soft_delete is not None:
+            possible.append(("restore", "delete"))
+        if resource.parents:
+            possible.append(("move", "update"))
+        for verb, right in possible:
+            if self._rights.may(resource.name, right):
                 links[verb] = {
                     "operationId": f"{resource.name}_{verb}",
                     "parameters": {"id": "$response.body#/data/id"},
                 }
         for child in resource.children:
-            # The new object as the parent of a list one level down.
-            if self._rights.may(child.type, "read") and self._rights.may(resource.name, "read"):
-                links[f"list_{child.segment}"] = {
-                    "operationId": f"{child.type}_list_in_{resource.name}",
-                    "parameters": {child.field: "$response.body#/data/id"},
-                }
+            # The new object as the parent of calls one level down.
+            for verb, right in (("list", "read"), ("create", "create")):
+                if self._rights.may(child.type, right):
+                    links[f"{verb}_{child.segment}"] = {
+                        "operationId": f"{child.type}_{verb}_in_{resource.name}",
+                        "parameters": {child.field: "$response.body#/data/id"},
+                    }
         return links
 
     def _add_body(self, name: str) -> None:
@@ -340,6 +347,14 @@ def _or_null(schema: Json) -> Json:
     if "type" in schema and "enum" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
+
+
+def _without_formats(schema: Json) -> Json:
+    """Without the formats that are narrower than their fields' patterns; in forms they serve to pick a widget."""
+    for inner in schema["properties"].values():
+        if "pattern" in inner and inner.get("format") in ("email", "uri"):
+            del inner["format"]
+    return schema
 
 
 def _move_model(types: list[str]) -> Json:

@@ -20,7 +20,7 @@ REQUEST_ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 TAGS = {"type": "string", "pattern": r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*"){0,9})$', "examples": ["*"]}
 FLAG = {"type": "string", "enum": ["true", "false", "1", "0"]}
 ID_VALUE = {"type": "string", "pattern": ID_PATTERN}
-ID_LIST_PATTERN = r"^[A-Za-z0-9_-]{11,64}(,[A-Za-z0-9_-]{11,64}){0,99}$"
+ID_LIST_PATTERN = r"^([A-Za-z0-9_-]{11,64}(,[A-Za-z0-9_-]{11,64}){0,99})?$"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 OPTIONAL_SECURITY: list[dict[str, list[str]]] = [{}, *SECURITY]
 
