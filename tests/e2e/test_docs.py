@@ -23,10 +23,10 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES)
-async def test_every_example_of_a_page_answers_what_it_shows(page: str, tmp_path: Path) -> None:
+async def test_every_example_of_a_page_answers_what_it_shows(page: str, database_url: str) -> None:
     wrong: list[str] = []
     count = 0
-    async with _demo(tmp_path) as (client, variables):
+    async with _demo(database_url) as (client, variables):
         for example in examples_of((DOCS / page).read_text(encoding="utf-8")):
             count += 1
             asked = read_curl(example.command, variables)
@@ -61,9 +61,9 @@ def test_the_operations_page_names_every_metric_that_counts() -> None:
 
 
 @asynccontextmanager
-async def _demo(tmp_path: Path) -> AsyncIterator[tuple[Client, dict[str, str]]]:
+async def _demo(database_url: str) -> AsyncIterator[tuple[Client, dict[str, str]]]:
     """The demo in this process, and the variables that the pages use."""
-    settings = make_settings(f"sqlite:///{tmp_path / 'demo.db'}", ROOT / "resources.yaml")
+    settings = make_settings(database_url, ROOT / "resources.yaml")
     await prepare(settings)
     async with running(settings) as app:
         database = open_database(settings)

@@ -17,6 +17,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.support import services
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = {
@@ -64,6 +66,32 @@ def test_a_type_of_four_lines_is_served(demo: tuple[str, Path]) -> None:
     assert json.loads(_run(create, url, folder))["data"]["name"] == "Hall"
     listed = f'curl -s {url}/v3/crud/venue/ -H "Authorization: Bearer $(cat var/demo/token)"'
     assert [row["name"] for row in json.loads(_run(listed, url, folder))["data"]] == ["Hall"]
+
+
+@pytest.mark.mariadb
+def test_a_mariadb_of_others_is_taken_over_as_the_readme_says(mariadb_url: str, tmp_path: Path) -> None:
+    services.run_on_mariadb(
+        "CREATE TABLE shelf (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(100) NOT NULL)",
+        "INSERT INTO shelf (name) VALUES ('upper')",
+        database=mariadb_url.rpartition("/")[2],
+    )
+    (block,) = (block for block in BLOCKS["bash"] if "introspect" in block)
+    commands = block.replace("mysql+asyncmy://user:password@127.0.0.1:3306/yours", mariadb_url)
+    commands = commands.replace("$(openssl rand -base64 48)", "readme-" * 10).replace(".venv/bin/aether serve", "")
+    commands = f'set -e\naether() {{ {sys.executable} -m engine.cli "$@"; }}\n' + commands.replace(
+        ".venv/bin/aether", "aether"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
+    done = subprocess.run(
+        ["bash", "-c", commands],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
 def _with_type(registry: str, lines: str) -> str:
