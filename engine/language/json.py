@@ -22,6 +22,7 @@ MAX_DIGITS = 4_000
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 # orjson reads an integer beyond 64 bits as a float; no other float is as large and still worth a second look.
 _FIRST_SUSPECT_FLOAT = 2.0**63
 
@@ -113,16 +114,17 @@ def _is_sound(root: object, colons: int) -> bool:
 def _check_depth(raw: bytes, max_depth: int) -> None:
     """Refuse what nests too deep before any parser recurses into it.
 
-    Only brackets are kept, and each round removes the innermost pairs: as many rounds as levels, each at C speed.
+    Only brackets are kept, as if there were one kind of them, and each round removes the innermost pairs: as many
+    rounds as levels, each at C speed. That they match, the parser sees.
     """
-    brackets = _STRING.sub(b"", raw).translate(None, _ALL_BUT_BRACKETS)
+    brackets = _STRING.sub(b"", raw).translate(_ONE_KIND, _ALL_BUT_BRACKETS)
     for _ in range(max_depth):
-        shorter = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        shorter = brackets.replace(b"[]", b"")
         if not shorter:
             return
         if len(shorter) == len(brackets):
             # Unbalanced: a syntax error, unless even what is open nests too deep.
-            if shorter.count(b"[") + shorter.count(b"{") > max_depth:
+            if shorter.count(b"[") > max_depth:
                 break
             return
         brackets = shorter

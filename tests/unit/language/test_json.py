@@ -123,7 +123,9 @@ def test_a_hundred_levels_pass_and_one_more_does_not() -> None:
     decode_json(b"[" * 100 + b"]" * 100)
     decode_json(b'{"a":' * 100 + b"1" + b"}" * 100)
     decode_json(b'["' + b"[" * 5_000 + b'"]')
-    for raw in (b"[" * 101 + b"]" * 101, b'{"a":' * 101 + b"1" + b"}" * 101, b"[{" * 60):
+    decode_json(b'{"a":[' * 50 + b"]}" * 50)
+    mixed = (b'{"a":[' * 50 + b"[]" + b"]}" * 50, b'{"a":' + b"[" * 100 + b"]" * 100 + b"}")
+    for raw in (b"[" * 101 + b"]" * 101, b'{"a":' * 101 + b"1" + b"}" * 101, b"[{" * 60, *mixed):
         with pytest.raises(BadJson):
             decode_json(raw)
 
