@@ -303,7 +303,8 @@ async def test_scopes_that_mean_nothing_open_nothing(world: World) -> None:
     client = client_of(world)
     for scopes in (
         [], ["journal"], ["journal:"], [":read"], ["*"], ["**:*"], ["JOURNAL:READ"], ["journal:read "],
-        ["journal.read"], ["journal:*;*:*"], ["tblsecret_journal:read"], ["jour*:read"], ["%:read"], "*", ["action:*"], ["meta:*"],
+        ["journal.read"], ["journal:*;*:*"], ["tblsecret_journal:read"], ["jour*:read"], ["%:read"], "*", ["action:*"],
+        ["meta:*"],
     ):  # fmt: skip
         token = forge(HEADER, claims_of(world, scopes=scopes, roles=["nobody", "ADMIN", "admin ", "superuser"]))
         for path in ("/v3/crud/journal/", f"/v3/crud/journal/{world.first('journal')}"):
