@@ -196,7 +196,7 @@ class Walk:
             del self.values[kept:]
             self.fault(place, "too-complex", str(refused))
         except TooManyValues:
-            raise self._too_complex(place, f"has more than {self.max_in} values in one list", "in_values") from None
+            raise self._too_complex(place, f"has more than {self.max_in} values in one list", "in") from None
         return TRUE
 
     # ------------------------------------------------------------ relations
@@ -313,7 +313,7 @@ class Walk:
         kind = OPERATORS[operator].operand
         numbers: list[object] = operand if kind != "value" and type(operand) is list else [operand]
         if len(numbers) > self.max_in:
-            raise self._too_complex(place, f"has more than {self.max_in} values in one list", "in_values")
+            raise self._too_complex(place, f"has more than {self.max_in} values in one list", "in")
         is_list = type(operand) is list
         if is_list == (kind == "value") or not all(
             type(number) is int and -_MAX_COUNT <= number <= _MAX_COUNT for number in numbers

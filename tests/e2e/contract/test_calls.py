@@ -56,3 +56,22 @@ def test_a_query_string_asks_a_to_one_relation_for_its_absence(seeded: Seeded) -
     assert seeded.owner.get("/v3/crud/journal_entry/?author.null=x").status == 422
     assert seeded.owner.get("/v3/crud/journal_entry/?author=x").status == 400
     assert seeded.owner.get("/v3/crud/journal_entry/?note.null=true").status == 400
+
+
+def test_a_limit_is_named_as_the_schema_document_publishes_it(seeded: Seeded) -> None:
+    published = seeded.owner.get("/v3/crud/journal_entry/schema").json["search"]["limits"]
+    deep: object = {"title": "x"}
+    for _ in range(published["depth"] + 1):
+        deep = {"not": deep}
+    beyond: dict[str, dict[str, object]] = {
+        "depth": {"filter": deep},
+        "leaves": {"filter": {"or": [{"priority": 1}] * (published["leaves"] + 1)}},
+        "in": {"filter": {"priority": {"in": list(range(published["in"] + 1))}}},
+        "hops": {"filter": {"author" + ".boss" * published["hops"] + ".given": "x"}},
+        "expand": {"expand": ["author" + ".boss" * published["expand"]]},
+        "offset": {"offset": published["offset"] + 1},
+    }
+    for name, body in beyond.items():
+        reply = seeded.owner.search("journal_entry", body)
+        assert (reply.status, reply.code) == (422, "query-too-complex"), str(reply)
+        assert f"(limit `{name}`)" in reply.json["detail"], str(reply)
