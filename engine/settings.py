@@ -137,7 +137,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl = _setting("sqlite:///var/aether.db", "The database", DATABASE_URL, mask="password")
     database_read_url: DatabaseUrl | None = _setting(
-        None, "A replica for lists and searches", DATABASE_URL, mask="password"
+        None, "A replica for lists and searches (not used yet)", DATABASE_URL, mask="password"
     )
     database_pool_size: int = _setting(8, "Connections of each worker", "a number from 1 to 1000", ge=1, le=1000)
     database_pool_wait_s: float = _setting(
@@ -195,7 +195,7 @@ class Settings(BaseSettings):
         "file:var/blobs", "Where files are kept", "file:path or s3://bucket/prefix", mask="password"
     )
     smtp_url: Annotated[str, AfterValidator(_check_smtp_url)] | None = _setting(
-        None, "Mail server", "smtp://user:password@host:587", mask="password"
+        None, "Mail server (not used yet)", "smtp://user:password@host:587", mask="password"
     )
 
     host: str = _setting("127.0.0.1", "Address that is listened on", "an address", min_length=1)
@@ -218,9 +218,7 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = _setting(
         0, "Requests of a caller in a minute; 0 = no limit", "a number, at least 0", ge=0
     )
-    rate_limit_burst: int = _setting(
-        0, "Requests at once above that rate; 0 = a quarter of it", "a number, at least 0", ge=0
-    )
+    rate_limit_burst: int = _setting(0, "Requests at once; 0 = as many as in a minute", "a number, at least 0", ge=0)
 
     log_format: Literal["auto", "json", "pretty"] = _setting(
         "auto", "JSON lines or pretty text; auto = pretty in a terminal", "auto, json or pretty"
@@ -236,7 +234,7 @@ class Settings(BaseSettings):
     log_requests: bool = _setting(True, "Log a line for each request", "true or false")
 
     legacy_sunset: str | None = _setting(
-        None, "Day on which V1 and V2 end", "a date like 2027-06-30", pattern=r"^\d{4}-\d{2}-\d{2}$"
+        None, "Day on which V1 and V2 end (not used yet)", "a date like 2027-06-30", pattern=r"^\d{4}-\d{2}-\d{2}$"
     )
 
     @property
