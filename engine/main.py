@@ -266,6 +266,7 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
                 version=product_version(),
                 server_url=settings.public_url or "/",
                 actions=describe_actions(action_routes, plugins.actions),
+                overrides=plugins.overrides,
             ),
             action_routes,
         ]

@@ -111,7 +111,8 @@ class Describer:
             resource,
             asked.rights,
             actions=self._actions,
-            validates=overrides is not None and overrides.validate is not None,
+            validates=overrides is not None and bool(overrides.validate or overrides.before_create),
+            defaults=() if overrides is None else tuple(overrides.defaults),
             drift=self._drift.get(resource.name, ()),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,29 +12,36 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from engine.documents.openapi import openapi_document
-from engine.documents.pages import docs_page, prefers_html, problem_html, problem_page, static_file
+from engine.documents.pages import PAGE_POLICY, docs_page, prefers_html, problem_html, problem_page, static_file
 from engine.http.dependencies import Caller
 from engine.http.describe import Document, document_reply, make_document
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import PRIVATE_HEADERS, Reply
 from engine.plan.read import not_found
 from engine.plan.rights import Rights, rights_of
+from engine.plugins.overrides import Overrides
 from engine.registry.resource import Registry
 from engine.render.rows import encode_json
 
 HTML = b"text/html; charset=utf-8"
-CONTENT_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+STATIC_HEADERS = (
+    (b"cache-control", b"no-cache"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", PAGE_POLICY.encode("ascii")),
 )
-STATIC_HEADERS = ((b"cache-control", b"no-cache"), (b"x-content-type-options", b"nosniff"), CONTENT_POLICY)
 MAX_DOCUMENTS = 50
 
 Fragments = Callable[[Rights], Sequence[Mapping[str, Any]]]
 
 
-def meta_router(registry: Callable[[], Registry], *, version: str, server_url: str, actions: Fragments) -> APIRouter:
+def meta_router(
+    registry: Callable[[], Registry],
+    *,
+    version: str,
+    server_url: str,
+    actions: Fragments,
+    overrides: Mapping[str, Overrides],
+) -> APIRouter:
     """The routes of these documents.
 
     Args:
@@ -41,8 +49,18 @@ def meta_router(registry: Callable[[], Registry], *, version: str, server_url: s
         version: Of the product.
         server_url: Where callers find the server.
         actions: OpenAPI of the actions that somebody with these rights may call.
+        overrides: What makes defaults, by type.
     """
     router = APIRouter()
+    defaults = {name: tuple(one.defaults) for name, one in overrides.items()}
+
+    def render(running: Registry, rights: Rights) -> Document:
+        return make_document(
+            openapi_document(
+                running, rights, version=version, server_url=server_url, actions=actions(rights), defaults=defaults
+            )
+        )
+
     kept: OrderedDict[tuple[str, int], Document] = OrderedDict()
 
     @router.get("/openapi.json")
@@ -54,8 +72,8 @@ def meta_router(registry: Callable[[], Registry], *, version: str, server_url: s
         key = (running.digest, rights.key)
         document = kept.get(key)
         if document is None:
-            content = openapi_document(running, rights, version=version, server_url=server_url, actions=actions(rights))
-            document = kept[key] = make_document(content)
+            # Seconds for a thousand types: not in the event loop.
+            document = kept[key] = await asyncio.to_thread(render, running, rights)
             if len(kept) > MAX_DOCUMENTS:
                 kept.popitem(last=False)
         return as_response(document_reply(read, document))
