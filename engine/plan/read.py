@@ -238,7 +238,7 @@ def _plan_offset(search: SearchBody, context: PlanContext, faults: Faults) -> in
     offset = search.offset or 0
     most = context.registry.limits.offset
     if offset > most:
-        detail = f"An offset is {most} at most (limit `offset`); a cursor (`meta.next_cursor`) goes further, and faster."
+        detail = f"An offset is {most} at most (limit `offset`); a cursor (`meta.next_cursor`) goes further and faster."
         faults.add("too-complex", detail, "/offset")
     return offset
 
