@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine.errors import CODES
 from engine.operators import OPERATORS
-from engine.registry.families import DEFAULTS, FAMILIES, FUNCTIONS
+from engine.registry.families import DEFAULTS, FAMILIES, FUNCTIONS, SIX
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Limits
 
@@ -152,10 +152,11 @@ def family_table() -> str:
     rows = []
     for family, names in FAMILIES.items():
         kinds = [f"`{kind.name}`" for kind in KINDS.values() if kind.family == family]
-        functions = ", ".join(f"`{name}`" for name, takers in FUNCTIONS.items() if family in takers)
-        count = f"{len(names)} operators" if names else "not filterable"
-        rows.append(f"| {family} | {', '.join(kinds)} | {count} | {functions or '–'} |")
-    return _table("| family | field types | takes | functions |", rows)
+        functions = " ".join(name for name, takers in FUNCTIONS.items() if family in takers)
+        further = names[len(SIX) :]
+        operators = f"the six{' + ' if further else ''}{' '.join(further)}" if names else "none: it is not filterable"
+        rows.append(f"| {family} | {', '.join(kinds)} | {operators} | {functions or '–'} |")
+    return _table("| family | field types | operators | functions |", rows)
 
 
 def limit_table() -> str:
