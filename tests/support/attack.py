@@ -33,6 +33,7 @@ FIRST_ROW_ID = 7_000_000_001
 CANARY_B = "CANARYB"
 CANARY_HIDDEN = "CANARYH"
 NEEDLE = "needle-of-the-hidden"  # stands in hidden values only
+RESTRICTED = "for-admins-only"  # stands in fields that only a role may read
 UNREADABLE = "vault"  # the plain user has no right on this type
 ROWS = {"a": 3, "b": 2}
 
@@ -204,6 +205,8 @@ def check_reply(world: World, reply: Reply) -> list[str]:
     text = f"{shown.replace(json.dumps(unquote(reply.target)).strip(chr(34)), '')}\n{heads}\n{_decoded_cursors(shown)}"
     if CANARY_B in text and reply.viewer not in ("other", "operator"):
         broken.append(f"I1: a value of the other account in {reply}")
+    if RESTRICTED in shown and reply.viewer not in ("admin", "other", "operator"):
+        broken.append(f"I1: a value of another role in {reply}")
     if CANARY_HIDDEN in text:
         broken.append(f"I1: a hidden value in {reply}")
     if _ROW_ID.search(text):
@@ -389,6 +392,8 @@ def _stored(world: World, resource: Resource, one: Field, whose: str, number: in
     """A value as the driver takes it: unlike those of other rows, and telling whose it is where it can."""
     tag = {"a": "alpha", "b": CANARY_B, "s": "shared"}[whose]
     text = f"{tag} {resource.name} {one.name} {number}"
+    if one.read and ":" not in one.read:  # a role, which the plain callers have not
+        text = f"{RESTRICTED} {whose} {number}"
     if one.hidden or one.secret:
         text = f"{CANARY_HIDDEN} {NEEDLE} {whose} {number}"
     values: dict[str, object] = {
