@@ -144,6 +144,7 @@ def _read_column(row: _Column, documents: set[tuple[str, str]]) -> ReflectedColu
         charset=row.charset,
         collation=row.collation,
         comment=row.comment or None,
+        stored_as={"float": "single", "enum": "enum"}.get(row.data_type, "native"),
     )
 
 

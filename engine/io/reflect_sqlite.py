@@ -11,6 +11,7 @@ from decimal import Decimal
 from engine.io.storage import Row, Rows
 from engine.io.structure import Structure, StructureFault
 from engine.registry.reflection import ReflectedColumn, ReflectedForeignKey, ReflectedIndex, ReflectedTable
+from engine.registry.spellings import spelling_of_moment, spelling_of_truth
 
 TABLES = """
 SELECT name, type, coalesce(sql, '') FROM sqlite_master
@@ -204,14 +205,19 @@ def _read_default(
 
 
 async def _look(structure: Structure, table: str, column: ReflectedColumn) -> ReflectedColumn:
-    """Look at one value of a foreign date column: SQLite lets anything stand there."""
-    if column.kind not in ("date", "datetime") or column.stored_as == "native":
+    """Look at one value of a foreign date or boolean column: SQLite lets anything stand there."""
+    if column.kind not in ("date", "datetime", "boolean") or (
+        column.stored_as == "native" and column.kind != "boolean"
+    ):
         return column
     name, of = (part.replace('"', '""') for part in (column.name, table))
     rows = await structure.fetch(f'SELECT typeof("{name}"), "{name}" FROM "{of}" WHERE "{name}" IS NOT NULL LIMIT 1')
+    if column.kind == "boolean":
+        is_word = bool(rows) and rows[0][0] == "text"
+        return replace(column, stored_as=spelling_of_truth(rows[0][1])) if is_word else column
     if not rows or rows[0][0] == "text":
-        holds_time = bool(rows) and len(str(rows[0][1])) > len("2026-01-31")
-        return replace(column, stored_as="datetime_text") if holds_time else column
+        holds_time = bool(rows) and len(rows[0][1]) > len("2026-01-31")
+        return replace(column, stored_as=spelling_of_moment(rows[0][1])) if holds_time else column
     kinds = {"integer": "bigint", "real": "float"}
     return replace(column, kind=kinds.get(rows[0][0]), stored_as="native", bits=64 if rows[0][0] == "integer" else None)
 

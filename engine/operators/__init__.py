@@ -6,6 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.operators.dates import sqlite_local
+from engine.operators.found import (
+    as_compared,
+    as_double,
+    comparable,
+    may_be_unreadable,
+    position,
+    sortable,
+    sqlite_clock,
+    sqlite_day,
+    sqlite_decimal,
+    sqlite_moment,
+    sqlite_truth,
+)
 from engine.operators.fragment import Subject
 from engine.operators.json import sqlite_normal_json
 from engine.operators.leaf import build_count, build_field_leaf, build_function, build_leaf
@@ -28,9 +41,15 @@ SQLITE_FUNCTIONS: dict[str, SqliteFunction] = {
     "aether_like": SqliteFunction(sqlite_is_like, 2),
     "aether_local": SqliteFunction(sqlite_local, 2),
     "aether_json": SqliteFunction(sqlite_normal_json, 1),
+    "aether_moment": SqliteFunction(sqlite_moment, 1),
+    "aether_day": SqliteFunction(sqlite_day, 1),
+    "aether_clock": SqliteFunction(sqlite_clock, 1),
+    "aether_decimal": SqliteFunction(sqlite_decimal, 2),
+    "aether_truth": SqliteFunction(sqlite_truth, 1),
 }
 
 __all__ = [
     "OPERATORS", "SQLITE_FUNCTIONS", "Example", "Operator", "PatternTooComplex", "SqliteFunction", "Subject",
-    "build_count", "build_field_leaf", "build_function", "build_leaf", "fold",
+    "as_compared", "as_double", "build_count", "build_field_leaf", "build_function", "build_leaf", "comparable", "fold",
+    "may_be_unreadable", "position", "sortable",
 ]  # fmt: skip

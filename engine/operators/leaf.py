@@ -87,9 +87,7 @@ def _scaled(left: Subject, right: Subject) -> tuple[Expr, Expr]:
 
 
 def _scale_of(subject: Subject) -> int:
-    if subject.field.kind != "decimal" or subject.field.stored_as == "real":
-        return 0
-    return scale_of(subject.field)
+    return scale_of(subject.field) if subject.field.kind == "decimal" else 0
 
 
 def _rescale(subject: Subject, scale: int) -> Expr:

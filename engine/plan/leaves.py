@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from engine.operators import Operator
+from engine.operators import Operator, as_compared
 from engine.operators.text import fold, split_words
 from engine.plan.fields import FieldRefused
 from engine.plan.json_leaves import plan_json
@@ -111,7 +111,8 @@ def _plan_year(walk: Planning, plain: FieldEntry, name: str, first: int, last: i
 def _year_start(context: PlanContext, plain: FieldEntry, year: int) -> object:
     first = date(year, 1, 1)
     bind = KINDS[plain.field.kind].bind[context.dialect]
-    return bind(first if plain.field.kind == "date" else day_bounds(first, context.timezone)[0], plain.field)
+    moment = first if plain.field.kind == "date" else day_bounds(first, context.timezone)[0]
+    return bind(moment, as_compared(plain.field))
 
 
 def _plan_list(walk: Planning, entry: FieldEntry, operand: object, negated: bool) -> Condition:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from engine.language.ids import is_public_id
 from engine.language.search import suggest
+from engine.operators import as_compared
 from engine.plan.macros import MacroRefused, expand_macro
 from engine.plan.shape import Dialect, PlanContext
 from engine.registry.kinds import KINDS, KindError
@@ -155,7 +156,7 @@ def _kind_reader(field: Field, dialect: Dialect) -> Read:
     kind = KINDS[field.kind]
     parse, bind = kind.parse, kind.bind[dialect]
     # One may ask for what may not be stored: nothing is found, and `lt` of a bound is a fair question.
-    field = replace(field, min=None, max=None)
+    field = replace(as_compared(field), min=None, max=None)
 
     def read(raw: object, context: PlanContext) -> object:
         try:
@@ -170,7 +171,7 @@ def _time_reader(field: Field, dialect: Dialect) -> Read:
     kind = KINDS[field.kind]
     parse, bind = kind.parse, kind.bind[dialect]
     name = field.kind
-    field = replace(field, min=None, max=None)
+    field = replace(as_compared(field), min=None, max=None)
 
     def parse_text(text: str, context: PlanContext) -> object:
         try:

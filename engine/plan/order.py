@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from engine.operators import may_be_unreadable
 from engine.plan.fields import FieldRefused, Gate, gate_of
 from engine.plan.shape import Order, Path, PlanContext
 from engine.registry.resource import Resource, SortKey
@@ -70,5 +71,6 @@ def _plan_key(gate: Gate, resource: Resource, key: SortKey) -> Order:
             raise FieldRefused(resource.name, name)
         return Order(Path((), name, "count"), key.descending, nulls_last, nullable=False, is_count=True)
     resolved = gate.resolve(resource.name, key.expression, "sort")
-    nullable = bool(resolved.path.hops) or resolved.field.nullable or resolved.field.stores_null
+    field = resolved.field
+    nullable = bool(resolved.path.hops) or field.nullable or field.stores_null or may_be_unreadable(field)
     return Order(resolved.path, key.descending, nulls_last, nullable)

@@ -27,6 +27,8 @@ PASSWORD_CHARS = 128
 Role = Literal["plain", "relation", "parent"]
 
 _NUMBERS = frozenset({"integer", "bigint", "float", "decimal"})
+# SQLite: kinds that a plain text column may be declared to hold.
+_IN_TEXT = {"date": "date_text", "datetime": "datetime_text", "time": "time_text"}
 _TIMES = frozenset({"date", "datetime", "time"})
 
 
@@ -119,7 +121,6 @@ def _merge(
     if said.nullable is not None:
         nullable = said.nullable
     text = found if found is not None and found.charset is not None else None
-    stored = found.stored_as if found is not None and found.kind == wanted.kind else "native"
     sizes = _sizes(wanted, found, is_said=said.type is not None)
     return Field(
         name=name,
@@ -160,7 +161,7 @@ def _merge(
         collation=found.collation if found is not None else None,
         charset=text.charset if text is not None else None,
         is_exact=found is None or found.is_exact or KINDS[wanted.kind].family not in ("text", "enum"),
-        stored_as="real" if wanted.kind == "decimal" and found is not None and found.kind == "float" else stored,
+        stored_as=_stored_as(wanted.kind, found),
         **sizes,
     )
 
@@ -181,6 +182,17 @@ def _sizes(wanted: FieldType, found: ReflectedColumn | None, *, is_said: bool) -
         # A registry may want less of a column, and SQLite's integers all have 64 bits.
         bits = min(bits, INTEGER_BITS["integer"])
     return {"size": size, "precision": precision, "scale": scale, "bits": bits, "unsigned": whole and found.unsigned}
+
+
+def _stored_as(kind: str, found: ReflectedColumn | None) -> str:
+    """How the column stores values of the kind; it may be declared otherwise than the column looks."""
+    if found is None:
+        return "native"
+    if found.kind == kind or found.stored_as == "enum":
+        return found.stored_as
+    if found.kind in ("text", "string"):
+        return _IN_TEXT.get(kind, "native")
+    return "real" if kind == "decimal" and found.kind in ("float", "integer", "bigint") else "native"
 
 
 def _is_made(found: ReflectedColumn) -> bool:

@@ -41,6 +41,9 @@ def finish_type(draft: Draft, wiring: Wiring, page: PageDeclaration) -> Resource
     fields = {name: replace(one, unique=True) if name in alone else one for name, one in fields.items()}
     if found is not None:
         fields = {name: _with_key(one, found) for name, one in fields.items()}
+    echoes = found is None or all(_echoes(one, found) for one in fields.values())
+    if found is not None and not echoes:
+        fields = {name: _with_doubt(one, found) for name, one in fields.items()}
     title = said.title or title_of(draft.name)
     display = _display(said, fields)
     limit, most = _pages(said.page, page)
@@ -84,7 +87,7 @@ def finish_type(draft: Draft, wiring: Wiring, page: PageDeclaration) -> Resource
         else Legacy(),
         history=bool(said.history),
         is_reflected=found is not None,
-        echoes=found is None or all(_echoes(one, found) for one in fields.values()),
+        echoes=echoes,
         is_view=found is not None and found.is_view,
         ui=MappingProxyType(said.ui or {}),
     )
@@ -106,6 +109,9 @@ _ECHOING = re.compile(
 )
 
 
+_CALENDAR = re.compile(r"date|(datetime|timestamp)(\(\d\))?")
+
+
 def _echoes(field: Field, found: ReflectedTable) -> bool:
     column = found.columns.get(field.column or "")
     if column is None or field.kind == "relation":
@@ -119,6 +125,16 @@ def _with_key(field: Field, found: ReflectedTable) -> Field:
     if field.kind != "relation" or field.column is None or found.foreign_key(field.column) is not None:
         return field
     return replace(field, is_keyed=False)
+
+
+def _with_doubt(field: Field, found: ReflectedTable) -> Field:
+    """In a table that others made, a boolean may be any number, and a date of MariaDB's may be zero."""
+    column = found.columns.get(field.column or "")
+    if column is None or field.stored_as != "native":
+        return field
+    if field.kind == "boolean":
+        return replace(field, stored_as="truth")
+    return replace(field, stored_as="zero") if _CALENDAR.fullmatch(column.type) else field
 
 
 def _column_of(fields: Mapping[str, Field], name: str) -> str | None:

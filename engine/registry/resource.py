@@ -49,8 +49,9 @@ class Field:
         read, write: Scope or role that the caller needs beyond the type's, or None.
         collation, charset: Of the column as reflected; None where we created it (utf8mb4_nopad_bin).
         is_exact: The column compares text byte for byte, trailing spaces included, as it is.
-        stored_as: How the column stores the value where that is not the kind's own way:
-            ``native`` for all columns we create; ``date_text``/``datetime_text``/``real`` … for reflected SQLite ones.
+        stored_as: How the column stores the value: ``native`` is the kind's own way, as in all columns that we create.
+            Reflected SQLite ones: ``date_text time_text real``, and the spellings of `registry/spellings.py`.
+            Reflected MariaDB ones: ``single`` (FLOAT), ``enum``, ``truth`` (any number), ``zero`` (may be a zero date).
         stores_null: The column may hold NULL although `nullable` is false: the registry tightened it.
         ui: Options for form libraries, passed on as they are.
         is_keyed: Of a relation: a foreign key of the database proves that its target exists.

@@ -23,6 +23,17 @@ from sqlalchemy.types import TypeEngine
 
 from engine.registry.parsing import DEFAULT_PRECISION, DEFAULT_SCALE, DEFAULT_SIZES, KindError
 from engine.registry.resource import Field
+from engine.registry.spellings import (
+    MOMENT_SPELLINGS,
+    TRUTH_SPELLINGS,
+    read_clock,
+    read_day,
+    read_moment,
+    read_number,
+    read_truth,
+    write_moment,
+    write_truth,
+)
 
 COLLATION = "utf8mb4_nopad_bin"
 UUID_SIZE, PUBLIC_ID_SIZE, MIN_ENUM_SIZE = 36, 22, 64
@@ -44,9 +55,9 @@ def bind_as_is(value: object, field: Field) -> object:
     return value
 
 
-def bind_boolean(value: bool, field: Field) -> int:
-    """Both databases store 0 and 1."""
-    return int(value)
+def bind_boolean(value: bool, field: Field) -> object:
+    """Both databases store 0 and 1; a reflected SQLite column keeps its words."""
+    return write_truth(value, field.stored_as) if field.stored_as in TRUTH_SPELLINGS else int(value)
 
 
 def bind_json(value: object, field: Field) -> str:
@@ -76,14 +87,16 @@ def bind_integer_sqlite(value: int, field: Field) -> int:
 
 def bind_date_sqlite(value: date, field: Field) -> str:
     """``YYYY-MM-DD``; where the column holds whole timestamps, midnight."""
-    return value.isoformat() + (" 00:00:00" if field.stored_as == "datetime_text" else "")
+    if field.stored_as in MOMENT_SPELLINGS:
+        return write_moment(datetime.combine(value, time()), field.stored_as)
+    return value.isoformat()
 
 
 def bind_datetime_sqlite(value: datetime, field: Field) -> str:
-    """26 characters; a reflected column keeps its spelling without a zero fraction, so that it still sorts by time."""
+    """26 characters; a reflected column keeps its spelling, so that other programs still read it."""
     if field.stored_as == "native":
         return value.isoformat(sep=" ", timespec="microseconds")
-    return value.isoformat(sep=" ")
+    return write_moment(value, field.stored_as if field.stored_as in MOMENT_SPELLINGS else "datetime_text")
 
 
 def bind_time_sqlite(value: time, field: Field) -> str:
@@ -99,8 +112,8 @@ def render_as_is(field: Field) -> None:
 
 
 def render_boolean(field: Field) -> Convert:
-    """0 and 1 as false and true."""
-    return bool
+    """0 and 1 as false and true; reflected columns may hold other numbers and words."""
+    return bool if field.stored_as == "native" else read_truth
 
 
 def render_json(field: Field) -> Convert:
@@ -122,8 +135,7 @@ def render_decimal_sqlite(field: Field) -> Convert:
     """The scaled integer with its point put back; a reflected REAL rounded to its places."""
     scale = scale_of(field)
     if field.stored_as == "real":
-        unit = Decimal(1).scaleb(-scale)
-        return lambda value: str(Decimal(str(value)).quantize(unit, context=_WIDE))
+        return lambda value: None if (number := read_number(value, scale)) is None else format(number, "f")
     if scale == 0:
         return str
     factor = 10**scale
@@ -137,7 +149,7 @@ def render_decimal_sqlite(field: Field) -> Convert:
 
 def render_date_sqlite(field: Field) -> Convert | None:
     """Reflected columns may hold a whole timestamp."""
-    return None if field.stored_as == "native" else lambda text: str(text)[:10]
+    return None if field.stored_as == "native" else _render_foreign_date
 
 
 def render_datetime_sqlite(field: Field) -> Convert:
@@ -149,15 +161,24 @@ def render_datetime_sqlite(field: Field) -> Convert:
 
 def render_time_sqlite(field: Field) -> Convert:
     """``HH:MM:SS``, the fraction only when it is not zero."""
-    return lambda text: text[:8] if not text[8:].strip(".0") else f"{text[:8]}.{text[9:15]:0<6}"
+    if field.stored_as == "native":
+        return lambda text: text[:8] if not text[8:].strip(".0") else f"{text[:8]}.{text[9:15]:0<6}"
+    return _render_foreign_time
 
 
-def _render_foreign_datetime(value: object) -> str:
-    """Other spellings: without time, with ``T``, with a fraction of any length, with an offset of ``Z``."""
-    text = str(value)
-    fraction = text[19:].removesuffix("Z").rstrip("0")
-    clock = text[11:19] if len(text) >= 19 else (text[11:16] + ":00" if len(text) >= 16 else "00:00:00")
-    return f"{text[:10]}T{clock}{f'{fraction[:7]:0<7}' if len(fraction) > 1 else ''}Z"
+def _render_foreign_datetime(value: object) -> str | None:
+    moment = read_moment(value)
+    return None if moment is None else f"{moment.isoformat()}Z"
+
+
+def _render_foreign_date(value: object) -> str | None:
+    day = read_day(value)
+    return None if day is None else day.isoformat()
+
+
+def _render_foreign_time(value: object) -> str | None:
+    clock = read_clock(value)
+    return None if clock is None else clock.isoformat()
 
 
 # ---------------------------------------------------------------- driver → canonical
@@ -169,8 +190,8 @@ def restore_as_is(value: object, field: Field) -> object:
 
 
 def restore_boolean(value: object, field: Field) -> bool:
-    """0 and 1."""
-    return bool(value)
+    """0 and 1, or what a reflected column holds."""
+    return bool(value) if field.stored_as == "native" else read_truth(value)
 
 
 def restore_json(value: str | bytes, field: Field) -> object:
@@ -184,27 +205,31 @@ def restore_decimal_mariadb(value: object, field: Field) -> Decimal:
     return Decimal(str(value))
 
 
-def restore_decimal_sqlite(value: int | float | str, field: Field) -> Decimal:
+def restore_decimal_sqlite(value: int | float | str, field: Field) -> Decimal | None:
     """With exactly the declared places."""
+    if field.stored_as == "real":
+        return read_number(value, scale_of(field))
     return Decimal(str(render_decimal_sqlite(field)(value)))
 
 
 def restore_time(value: str, field: Field) -> object:
     """A time of day; MariaDB's TIME may hold more than a day: that stays text."""
+    if field.stored_as == "time_text":
+        return read_clock(value)
     try:
         return time.fromisoformat(value)
     except ValueError:
         return value
 
 
-def restore_date_sqlite(value: object, field: Field) -> date:
+def restore_date_sqlite(value: object, field: Field) -> date | None:
     """A date from its text."""
-    return date.fromisoformat(str(value)[:10])
+    return read_day(value)
 
 
-def restore_datetime_sqlite(value: object, field: Field) -> datetime:
+def restore_datetime_sqlite(value: object, field: Field) -> datetime | None:
     """An instant in UTC, without offset as all canonical ones."""
-    return datetime.fromisoformat(_render_foreign_datetime(value)[:-1])
+    return read_moment(value)
 
 
 # ---------------------------------------------------------------- column types

@@ -66,9 +66,9 @@ def _build_rows(shape: ReadShape, setting: Setting, names: Names) -> Select[Any]
     columns = [*leading_columns(scope), *select_columns(scope, shape.selection)]
     if shape.page in ("one", "key"):
         return select(*columns).select_from(scope.source).where(*clauses)
-    exprs = [_order_expr(scope, key, f"k{index}") for index, key in enumerate(shape.order)]
-    keys = order_keys(shape.order, exprs, scope.root.c[resource.key])
-    columns.extend([_via_column(scope, shape)] if shape.page == "arm" else exprs)
+    orders = [_order_exprs(scope, key, f"k{index}") for index, key in enumerate(shape.order)]
+    keys = order_keys(shape.order, [key for key, _ in orders], scope.root.c[resource.key])
+    columns.extend([_via_column(scope, shape)] if shape.page == "arm" else [kept for _, kept in orders])
     return build_page(shape, setting.dialect, columns, scope.source, clauses, keys)
 
 
@@ -105,7 +105,7 @@ def select_columns(scope: Scope, selection: Selection) -> list[ColumnElement[Any
         if selected.field is None:
             columns.append(scope.row_id(selected.hops))
         else:
-            columns.append(scope.subject(Path(selected.hops, selected.field.name)).expr)
+            columns.append(scope.shown(Path(selected.hops, selected.field.name)))
     return columns
 
 
@@ -152,11 +152,13 @@ def _count(scope: Scope, clauses: list[ColumnElement[bool]], *, is_capped: bool)
     return select(func.count()).select_from(found.subquery("capped"))
 
 
-def _order_expr(scope: Scope, key: Order, name: str) -> ColumnElement[Any]:
+def _order_exprs(scope: Scope, key: Order, name: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """What is sorted by, and what a cursor keeps of it."""
     if key.is_count:
         # By its label, so that the database counts once and not again to sort.
-        return scope.count_of(key.path.hops, key.path.field).label(name)
-    return scope.column(key.path)
+        counted = scope.count_of(key.path.hops, key.path.field).label(name)
+        return counted, counted
+    return scope.order(key.path)
 
 
 def _via_column(scope: Scope, shape: ReadShape) -> ColumnElement[Any]:

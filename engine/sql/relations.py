@@ -14,7 +14,18 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, false, fu
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.selectable import FromClause
 
-from engine.operators import Subject, build_count, build_field_leaf, build_function, build_leaf
+from engine.operators import (
+    Subject,
+    as_compared,
+    as_double,
+    build_count,
+    build_field_leaf,
+    build_function,
+    build_leaf,
+    comparable,
+    position,
+    sortable,
+)
 from engine.plan.shape import (
     And,
     Condition,
@@ -67,20 +78,25 @@ class Scope:
 
     # ------------------------------------------------------------ columns
 
-    def column(self, path: Path) -> ColumnElement[object]:
-        """The expression of a path, function included; for ids the public id, never the row id."""
-        subject = self.subject(path)
-        return build_function(path.function, subject) if path.function else subject.expr
+    def shown(self, path: Path) -> ColumnElement[object]:
+        """The column of a path without function, to be rendered; for ids the public id, never the row id."""
+        column, field_ = self._column(path)
+        return as_double(column, field_)
+
+    def order(self, path: Path) -> tuple[ColumnElement[object], ColumnElement[object]]:
+        """What a path sorts by, function included, and the same as a cursor keeps it."""
+        if path.function:
+            key = build_function(path.function, self.subject(path))
+            return key, key
+        column, field_ = self._column(path)
+        key = sortable(column, field_, self.setting.dialect)
+        return key, position(key, field_)
 
     def subject(self, path: Path, zone: str | None = None) -> Subject:
-        """A path as the operators take it."""
-        table, resource = self.follow(path.hops)
-        field_ = resource.fields[path.field]
-        if field_.relation is not None:
-            # The id of what it points at: a column of the target, compared as the target's ids are.
-            table, resource = self.follow((*path.hops, field_.relation), visible=False)
-            field_ = resource.fields["id"]
-        return Subject(self._stored_column(table, resource, field_), field_, path.function, zone, self.setting.dialect)
+        """A path as the operators take it; for ids the public id, never the row id."""
+        column, field_ = self._column(path)
+        dialect = self.setting.dialect
+        return Subject(comparable(column, field_, dialect), as_compared(field_), path.function, zone, dialect)
 
     def row_id(self, hops: tuple[str, ...]) -> ColumnElement[object]:
         """The row id at the end of to-one relations; NULL where the target is not there."""
@@ -159,12 +175,18 @@ class Scope:
     def _values(self, count: int) -> list[BindParameter[object]]:
         return self.names.next_values(count)
 
-    def _stored_column(self, table: FromClause, resource: Resource, field_: Field) -> ColumnElement[object]:
+    def _column(self, path: Path) -> tuple[ColumnElement[object], Field]:
+        table, resource = self.follow(path.hops)
+        field_ = resource.fields[path.field]
+        if field_.relation is not None:
+            # The id of what it points at: a column of the target, compared as the target's ids are.
+            table, resource = self.follow((*path.hops, field_.relation), visible=False)
+            field_ = resource.fields["id"]
         if field_.role == "public_id":
-            return table.c[public_name(resource)]
+            return table.c[public_name(resource)], field_
         if field_.column is None:
             raise LookupError(f"{resource.name}.{field_.name} has no column")
-        return table.c[field_.column]
+        return table.c[field_.column], field_
 
     def _join(
         self,

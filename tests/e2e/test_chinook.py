@@ -142,3 +142,42 @@ async def test_chinook_is_written(client: Client) -> None:
     assert (refused.status, refused.code) == (409, "foreign-key")
     assert (await client.send("DELETE", f"{path}/album/{album.data['id']}")).status == 204
     assert (await client.send("DELETE", path)).status == 204
+
+
+async def _total(client: Client, path: str, filter_: object) -> int:
+    reply = await client.send("POST", f"/v3/crud/{path}/search", {"filter": filter_, "limit": 0, "count": "exact"})
+    assert reply.status == 200, str(reply)
+    total: int = reply.json["meta"]["total"]
+    return total
+
+
+async def test_times_and_prices_of_chinook_compare_alike_on_both_databases(client: Client) -> None:
+    assert await _total(client, "track", {"unit_price": "0.99"}) == 3290
+    assert await _total(client, "track", {"unit_price": {"in": ["1.99", "0.98"]}}) == 3503 - 3290
+    assert await _total(client, "invoice", {"total": {"between": ["5.94", "8.91"]}}) == 113
+    assert await _total(client, "invoice", {"invoice_date": "2021-01-03T00:00:00Z"}) == 1
+    january = {"gte": "2022-01-01T00:00:00Z", "lt": "2022-02-01T00:00:00Z"}
+    assert await _total(client, "invoice", {"invoice_date": january}) == 7
+    assert await _total(client, "invoice", {"year(invoice_date)": 2022, "month(invoice_date)": 1}) == 7
+    assert await _total(client, "invoice", {"invoice_date": {"between": ["2022-01-01", "2022-01-31"]}}) == 7
+    # As Auckland's clocks show them, midnights in UTC are noons or one o'clock.
+    body = {"filter": {"hour(invoice_date)": 13}, "limit": 0, "count": "exact", "timezone": "Pacific/Auckland"}
+    summer = (await client.send("POST", "/v3/crud/invoice/search", body)).json["meta"]["total"]
+    assert 0 < summer < 412
+    assert await _total(client, "employee", {"hire_date": {"lt": {"field": "birth_date"}}}) == 0
+
+
+async def test_pages_of_chinook_go_on_where_they_ended(client: Client) -> None:
+    for sort in (["total", "-invoice_date"], ["-invoice_date"], ["-total"]):
+        whole = await _search(client, "invoice", {"sort": sort, "fields": ["total", "invoice_date"], "limit": 500})
+        pages: list[dict[str, Any]] = []
+        cursor = None
+        while len(pages) < 412:
+            body = {"sort": sort, "fields": ["total", "invoice_date"], "limit": 100, "cursor": cursor}
+            reply = await client.send("POST", "/v3/crud/invoice/search", body)
+            assert reply.status == 200, str(reply)
+            assert reply.data, sort
+            pages += reply.data
+            cursor = reply.json["meta"]["next_cursor"]
+        assert cursor is None
+        assert pages == whole

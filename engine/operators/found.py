@@ -1,0 +1,113 @@
+"""Columns that we did not make, brought to the form in which our own columns compare.
+
+What is selected to be shown stays as it is stored (`registry/storing.py` renders it). What is compared, sorted and
+kept in a cursor is what these make of it, so that operands are the same whatever the column. Which column is
+stored how stands in `Field.stored_as`; ``native`` ones are left alone, and keep their indexes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from engine.operators.fragment import Dialect, sql
+from engine.registry.resource import Field
+from engine.registry.spellings import (
+    MOMENT_SPELLINGS,
+    TRUTH_SPELLINGS,
+    WIDE,
+    read_clock,
+    read_day,
+    read_moment,
+    read_number,
+    read_truth,
+)
+from engine.registry.storing import SQLITE_MAX, scale_of
+
+Expr = ColumnElement[Any]
+
+_SQLITE = {"date": "aether_day({0})", "datetime": "aether_moment({0})", "time": "aether_clock({0})"}
+_UNREADABLE = frozenset({"date_text", "time_text", "real", *MOMENT_SPELLINGS})
+
+
+def comparable(column: Expr, field: Field, dialect: Dialect) -> Expr:
+    """A stored column as operators compare it."""
+    stored = field.stored_as
+    if stored == "native":
+        return column
+    if stored in TRUTH_SPELLINGS:
+        return sql("({0} <> 0)" if dialect == "mariadb" else "aether_truth({0})", column)
+    if dialect == "mariadb":
+        return as_double(column, field)
+    if stored == "real":
+        return sql("aether_decimal({0}, " + str(scale_of(field)) + ")", column)
+    if field.kind in _SQLITE:
+        return sql(_SQLITE[field.kind], column)
+    return column
+
+
+def sortable(column: Expr, field: Field, dialect: Dialect) -> Expr:
+    """A stored column as orders and positions compare it."""
+    if field.stored_as == "enum":
+        # MariaDB sorts an ENUM by its number and compares it by its text: only the number does both alike.
+        return sql("({0} + 0)", column)
+    return comparable(column, field, dialect)
+
+
+def position(expr: Expr, field: Field) -> Expr:
+    """A sort key as a cursor keeps it."""
+    # The driver gives a zero date as none, but it does not sort as NULL does: its text does.
+    return sql("CAST({0} AS CHAR)", expr) if field.stored_as == "zero" else expr
+
+
+def as_double(column: Expr, field: Field) -> Expr:
+    """MariaDB shows six digits of a FLOAT, and compares others: as a DOUBLE it shows what it compares."""
+    return sql("CAST({0} AS DOUBLE)", column) if field.stored_as == "single" else column
+
+
+def may_be_unreadable(field: Field) -> bool:
+    """Whether `comparable` may make NULL of something: what cannot be read is answered as null, and sorts as that."""
+    return field.stored_as in _UNREADABLE
+
+
+def as_compared(field: Field) -> Field:
+    """The field that describes what `comparable` makes: operands are bound as for a column of our own."""
+    is_own = field.stored_as in ("native", "enum")
+    return field if is_own else replace(field, stored_as="native")
+
+
+# ---------------------------------------------------------------- what SQLite calls
+
+
+def sqlite_moment(value: object) -> str | None:
+    """``aether_moment(text)``: 26 characters."""
+    moment = read_moment(value)
+    return None if moment is None else moment.isoformat(" ", "microseconds")
+
+
+def sqlite_day(value: object) -> str | None:
+    """``aether_day(text)``: ``YYYY-MM-DD``."""
+    day = read_day(value)
+    return None if day is None else day.isoformat()
+
+
+def sqlite_clock(value: object) -> str | None:
+    """``aether_clock(text)``: ``HH:MM:SS.ffffff``."""
+    clock = read_clock(value)
+    return None if clock is None else clock.isoformat("microseconds")
+
+
+def sqlite_decimal(value: object, scale: int) -> int | float | None:
+    """``aether_decimal(number, places)``: a whole number, scaled by its places."""
+    number = read_number(value, scale)
+    if number is None:
+        return None
+    scaled = int(number.scaleb(scale, context=WIDE))
+    return scaled if abs(scaled) <= SQLITE_MAX else float(scaled)
+
+
+def sqlite_truth(value: object) -> int | None:
+    """``aether_truth(value)``: 0 or 1."""
+    return None if value is None else int(read_truth(value))
