@@ -50,11 +50,26 @@ def form_schemas(resource: Resource, rights: Rights, made: Collection[str] = ())
     """The schemas of a create, of an update and of what is read, for a caller."""
     known = known_fields(resource, rights)
     name = resource.name
+    createable = [field for field in known if field.name in rights.createable(name)]
+    updateable = [field for field in known if field.name in rights.updateable(name)]
     return {
-        "create": create_schema(resource, [field for field in known if field.name in rights.createable(name)], made),
-        "update": update_schema(resource, [field for field in known if field.name in rights.updateable(name)]),
+        "create": _drawable(create_schema(resource, createable, made), createable),
+        "update": _drawable(update_schema(resource, updateable), updateable),
         "read": read_schema(resource, [field for field in known if field.name in rights.readable(name)]),
     }
+
+
+def _drawable(schema: dict[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """A form's schema in which every property has a type: without one no form library draws the field.
+
+    The server takes any JSON in a field that says no more than `json`; a form makes objects of it, or lists where
+    its default is one.
+    """
+    for field in fields:
+        if field.kind == "json" and field.items is None:
+            kind = "array" if isinstance(field.default, list) else "object"
+            schema["properties"][field.name]["type"] = [kind, "null"] if field.nullable else kind
+    return schema
 
 
 def create_schema(resource: Resource, fields: Sequence[Field], made: Collection[str] = ()) -> dict[str, Any]:

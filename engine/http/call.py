@@ -24,8 +24,6 @@ from engine.language.query import parse_query, split_query, unknown_parameter
 from engine.language.search import EMPTY_SEARCH, SearchBody
 from engine.settings import Settings
 
-MAX_SEARCH_BODY_BYTES = 256 * 1024
-
 
 @dataclass(slots=True)
 class Request:

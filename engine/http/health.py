@@ -21,6 +21,8 @@ from engine.registry.resource import Registry
 from engine.render.rows import encode_json
 
 Check = Callable[[], Awaitable[None]]
+# Without these requests are served all the same, only slower: a process must not be taken out for them.
+OPTIONAL = frozenset({"cache"})
 NO_STORE = ((b"cache-control", b"no-store"),)
 
 
@@ -30,7 +32,7 @@ def health_router(
     """The routes of operations.
 
     Args:
-        checks: What readiness depends on; a check raises where it fails.
+        checks: What requests need; a check raises where it fails. Readiness does not depend on those in `OPTIONAL`.
         metrics: The metrics as Prometheus text.
         registry: The running registry, for the caller's scopes.
     """
@@ -54,7 +56,8 @@ def health_router(
                 await check()
                 status = "ok"
             except (Problem, OSError):
-                status, is_ready = "unavailable", False
+                status = "unavailable"
+                is_ready = is_ready and name in OPTIONAL
             results[name] = {"status": status, "latency_ms": round((perf_counter() - started) * 1000, 2)}
         body = {"status": "ok" if is_ready else "unavailable", "checks": results}
         headers = NO_STORE if is_ready else (*NO_STORE, (b"retry-after", b"2"))

@@ -9,7 +9,6 @@ from typing import Any
 from engine.errors import ErrorItem, ValidationFailed
 from engine.execute.explain import explain_page
 from engine.execute.read import Found, read_one, read_page
-from engine.http.call import MAX_SEARCH_BODY_BYTES
 from engine.http.dispatch import Asked
 from engine.http.reply import PRIVATE_HEADERS, Reply
 from engine.language.ids import is_public_id
@@ -57,7 +56,7 @@ async def list_objects(asked: Asked) -> Reply:
 async def search_objects(asked: Asked) -> Reply:
     """``POST /v3/crud/{type}/search``: a page, by a search body."""
     asked.request.flags(frozenset())
-    raw = await asked.request.json(MAX_SEARCH_BODY_BYTES)
+    raw = await asked.request.json(asked.runtime.registry.limits.body_bytes)
     return await _reply_page(asked, parse_search(raw))
 
 

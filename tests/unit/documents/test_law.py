@@ -89,7 +89,10 @@ def test_a_value_that_the_schema_takes_is_taken_or_a_rule_says_why_not(name: str
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_value_that_the_server_takes_is_one_of_the_schema(name: str) -> None:
     validator = Draft202012Validator(DOCUMENT["schemas"]["create"]["properties"][name], format_checker=FORMATS)
-    assert [value for value in VALUES if is_taken(name, value) and not validator.is_valid(value)] == []
+    # A form cannot draw JSON of any type: there the schema is narrower than the server, on purpose.
+    is_any_json = name.endswith("_json")
+    asked = [value for value in VALUES if isinstance(value, dict | None) or not is_any_json]
+    assert [value for value in asked if is_taken(name, value) and not validator.is_valid(value)] == []
 
 
 @given(st.dates(min_value=date(1, 1, 1)))
