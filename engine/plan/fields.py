@@ -130,8 +130,10 @@ class Gate:
         return [name for name in self.registry.types[type_name].relations if self.relation(type_name, name)]
 
     def is_known_relation(self, resource: Resource, relation: Relation) -> bool:
-        """Whether the caller can know of a relation, since he sees the id that carries it, though not its target."""
-        return relation.kind == "one" and relation.field in self.rights.readable(resource.name)
+        """Whether the caller may know of a relation, though perhaps not read its target: its id is not hidden."""
+        if relation.kind == "one":
+            return relation.field in self.rights.readable(resource.name)
+        return self.registry.types[relation.target].fields[relation.field].is_readable
 
     # ------------------------------------------------------------ private
 
