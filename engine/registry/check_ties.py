@@ -13,6 +13,7 @@ from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, is_name, snak
 from engine.registry.relations import read_parent
 
 _NAME_HELP = "small letters, digits and single underscores, a letter first, at most 60 characters"
+_UTC = frozenset({"UTC", "Etc/UTC"})
 _OFF = re.compile(r"v[12](:(get|list|create|update|delete|search))?")
 _BROWNOUT = re.compile(r"(\*|[01]?[0-9]|2[0-3]):[0-5][0-9]")
 # What a type may say of the fields that the engine writes.
@@ -216,3 +217,7 @@ def _check_file(said: RegistryFile, report: Report) -> None:
         report.add(
             "R107", ("timezone",), f"`{said.timezone[:60]}` is no time zone", help="such as Europe/Berlin or UTC"
         )
+        return
+    if said.timezone not in _UTC:
+        message = f"times stored in {said.timezone} are not supported: every DATETIME is taken to be UTC"
+        report.add("R310", ("timezone",), message, help="leave `timezone` out, and see `aether explain R310`")

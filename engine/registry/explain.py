@@ -235,6 +235,14 @@ PAGES: Mapping[str, Page] = {
         "index too long",
         "MariaDB's indexes hold at most 3,072 bytes, and a character may take four.",
     ),
+    "R310": Page(
+        "times in another zone than UTC",
+        "Every DATETIME column is read and written as UTC; a zone in which found columns are stored is not supported "
+        "yet, and answering wrong times would be worse than not starting. MariaDB's TIMESTAMP columns are UTC anyway. "
+        "Convert the others once, for example with CONVERT_TZ, or keep the type out of the registry.",
+        wrong="timezone: Europe/Berlin",
+        right="timezone: UTC",
+    ),
     # ---------------------------------------------------------------- names and routes
     "R401": Page(
         "not a name",
