@@ -70,12 +70,12 @@ async def test_a_row_that_is_gone_is_gone_for_every_node(world: World, nodes: li
     journal = await make(one.user, "journal", {"name": "fresh", "person_id": person})
     entry = await make(one.user, "journal_entry", {"name": "fresh", "journal_id": journal})
     for node in nodes:
-        for path, body in (
+        for path, new in (
             ("journal/", {"name": "x", "person_id": person}), ("journal_entry/", {"name": "x", "journal_id": journal}),
             (f"journal/{journal}/entry/", {"name": "x", "twin_id": entry}),
             (f"journal_entry/{entry}/line/", {"name": "x"}),
         ):  # fmt: skip
-            warm = await node.user.send("POST", f"/v3/crud/{path}?validate_only=true", body)
+            warm = await node.user.send("POST", f"/v3/crud/{path}?validate_only=true", new)
             assert warm.status == 200, warm
     cleared = await one.callers["admin"].send("PATCH", f"/v3/crud/journal/{journal}", {"person_id": None})
     assert cleared.status == 200, cleared
@@ -84,21 +84,23 @@ async def test_a_row_that_is_gone_is_gone_for_every_node(world: World, nodes: li
         assert gone.status == 204, gone
     before = await world.totals()
     own = world.first("journal")
+    calls: list[tuple[str, str, Any, int]] = [
+        ("POST", "journal/", {"name": "x", "person_id": person}, 422),
+        ("PATCH", f"journal/{own}", {"person_id": person}, 422),
+        ("POST", "journal_entry/", {"name": "x", "journal_id": journal}, 422),
+        ("POST", "journal_entry/", {"name": "x", "journal_id": own, "twin_id": entry}, 422),
+        ("POST", f"journal/{journal}/entry/", {"name": "x"}, 404),
+        ("POST", f"journal_entry/{entry}/line/", {"name": "x"}, 404),
+        ("POST", f"journal/{journal}/entry/{entry}/line/", {"name": "x"}, 404),
+        ("POST", f"journal_entry/{world.first('journal_entry')}/move",
+         {"parent": {"type": "journal", "id": journal}}, 422),
+        ("PATCH", f"journal/{journal}", {"name": "x"}, 404),
+        ("PATCH", f"journal_entry/{entry}", {"name": "x"}, 404),
+        ("GET", f"journal/{journal}", None, 404), ("GET", f"journal/{journal}/entry/", None, 404),
+        ("DELETE", f"journal_entry/{entry}", None, 404),
+    ]  # fmt: skip
     for node in (two, one):
-        for method, path, body, status in (
-            ("POST", "journal/", {"name": "x", "person_id": person}, 422),
-            ("PATCH", f"journal/{own}", {"person_id": person}, 422),
-            ("POST", "journal_entry/", {"name": "x", "journal_id": journal}, 422),
-            ("POST", "journal_entry/", {"name": "x", "journal_id": own, "twin_id": entry}, 422),
-            ("POST", f"journal/{journal}/entry/", {"name": "x"}, 404),
-            ("POST", f"journal_entry/{entry}/line/", {"name": "x"}, 404),
-            ("POST", f"journal/{journal}/entry/{entry}/line/", {"name": "x"}, 404),
-            ("POST", f"journal_entry/{world.first('journal_entry')}/move",
-             {"parent": {"type": "journal", "id": journal}}, 422),
-            ("PATCH", f"journal/{journal}", {"name": "x"}, 404), ("PATCH", f"journal_entry/{entry}", {"name": "x"}, 404),
-            ("GET", f"journal/{journal}", None, 404), ("GET", f"journal/{journal}/entry/", None, 404),
-            ("DELETE", f"journal_entry/{entry}", None, 404),
-        ):  # fmt: skip
+        for method, path, body, status in calls:
             for ending in ("?validate_only=true", "") if method in ("POST", "PATCH") else ("",):
                 reply = await node.user.send(method, f"/v3/crud/{path}{ending}", body)
                 assert reply.status == status, reply

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.attack import World, alike, unknown_id
 from tests.support.bodies import create_body
-from tests.support.serving import Client, Reply
+from tests.support.serving import Client, Reply, make_settings, running
 
 FIRST_PRINTABLE = " "
 
@@ -214,6 +214,31 @@ async def test_no_foreign_origin_is_let_in(world: World, caller: Client) -> None
                     assert reply.header("access-control-allow-origin") is None, reply
                     assert reply.header("access-control-allow-credentials") is None, reply
                     assert reply.status < 500
+
+
+async def test_only_an_origin_that_is_configured_exactly_is_let_in(world: World) -> None:
+    ours = "https://ours.test"
+    settings = make_settings(world.running.settings.database_url, world.running.settings.registry, cors_origins=(ours,))
+    preflight = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
+    async with running(settings) as app:
+        client = Client(app.engine.application, "user", world.user.headers, world.replies.append)
+        for origin in (
+            "https://evil.test", "null", "https://ours.evil.test", "https://ours.test.evil.test",
+            "https://evilours.test",
+            "http://ours.test", "https://ours.test:8443", "https://OURS.test", "https://ours.test/",
+            " https://ours.test x",
+            "https://ours.test,https://evil.test", "https://ours.tes", "*", "https://ours.test\x00",
+            "https://sub.ours.test",
+        ):  # fmt: skip
+            for method, extra in (("GET", {}), ("OPTIONS", preflight), ("OPTIONS", {})):
+                reply = await client.send(method, "/v3/crud/journal/", headers={"Origin": origin, **extra})
+                assert reply.header("access-control-allow-origin") is None, reply
+                assert reply.header("access-control-allow-credentials") is None, reply
+        for method, extra in (("GET", {}), ("OPTIONS", preflight)):
+            reply = await client.send(method, "/v3/crud/journal/", headers={"Origin": ours, **extra})
+            assert reply.header("access-control-allow-origin") == ours, reply
+            assert "origin" in " ".join(value for name, value in reply.headers if name == "vary").lower(), reply
+            assert reply.header("access-control-allow-credentials") is None, reply
 
 
 async def test_what_a_caller_sends_breaks_no_log_line(world: World) -> None:
