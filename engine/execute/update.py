@@ -366,6 +366,8 @@ def _old_values(
             and not selected.hops
             and known.kind not in ("relation", "float")
             and known.column in columns
+            # A zero date was read as none, which it does not compare with.
+            and not (known.stored_as == "zero" and row[index] is None)
         ):
             olds[known.column or ""] = row[index]
     return olds

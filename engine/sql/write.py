@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from engine.operators import as_double
 from engine.plan.write import DeleteShape, FamilyShape, HoldShape, InsertShape, StampShape, UpdateShape, WriteShape
 from engine.registry.resource import Resource
 from engine.sql.relations import Scope, account_clauses
@@ -62,7 +63,8 @@ def _build_insert(shape: InsertShape, setting: Setting) -> Statement:
     resource = setting.registry.types[shape.type]
     names = Names()
     binds: list[ColumnElement[Any]] = [bindparam(f"s{i}") for i in range(len(shape.sets))]
-    returned = [table.c[resource.key], *[table.c[name] for name in shape.returning]]
+    fields = {known.column: known for known in resource.fields.values()}
+    returned = [table.c[resource.key], *[as_double(table.c[name], fields[name]) for name in shape.returning]]
     if shape.targets:
         source = select(*binds).where(*_target_clauses(shape.targets, setting, names))
         built: Any = insert(table).from_select(list(shape.sets), source)

@@ -157,6 +157,12 @@ async def test_found_columns_are_written(found: Found) -> None:
     }  # fmt: skip
     made = await found.write("POST", "thing/", body)
     assert {**body, "code": "x"}.items() <= made.items()
+    # More digits than the server shows of a FLOAT.
+    for score in (16777218, 0.1):
+        await found.write("PATCH", f"thing/{made['id']}", {"score": score})
+        again = await found.write("POST", "thing/", {"name": "o", "score": score})
+        assert await found.names("thing", {"score": again["score"], "name": {"in": ["n", "o"]}}) == "n o"
+        await found.client.send("DELETE", f"/v3/crud/thing/{again['id']}")
     changed = await found.write("PATCH", f"thing/{made['id']}", {"flag": False, "bit_flag": False, "state": "zoo"})
     assert (changed["flag"], changed["bit_flag"], changed["state"]) == (False, False, "zoo")
     for wrong in ({"made": 1800}, {"made": 2156}, {"big": -1}, {"wide": "😀"}, {"state": ""}, {"code": "123456"}):

@@ -122,3 +122,23 @@ async def _always_change(engine: Engine) -> list[int]:
 
     engine.database.fetch = fetch  # type: ignore[method-assign]
     return changes
+
+
+async def test_a_zero_date_is_written_over_without_a_version(mariadb_url: str, tmp_path: Path) -> None:
+    async with opened(mariadb_url) as database:
+        await database.execute(
+            "CREATE TABLE Visit (id INT AUTO_INCREMENT PRIMARY KEY, day DATE NOT NULL DEFAULT '0000-00-00',"
+            " score FLOAT, id_random CHAR(22) UNIQUE) CHARACTER SET latin1"
+        )
+        await database.execute("INSERT INTO Visit (id_random, score) VALUES ('aaaaaaaaaaaaaaaaaaaaaa', 16777218)")
+    path = tmp_path / "resources.yaml"
+    path.write_text("version: 1\ntypes:\n  visit: {table: Visit, account: {none: shared}}\n")
+    loaded = load_registry(path, await reflect(mariadb_url))
+    assert loaded.registry is not None, loaded.findings
+    async with running(mariadb_url, registry=loaded.registry) as engine:
+        who = engine.context(operator=True)
+        public_id = "a" * 22
+        assert (await engine.get("visit", public_id, who))["day"] is None
+        changed = await engine.patch("visit", public_id, {"day": "2026-02-11", "score": 1.5}, who)
+        assert changed == await engine.get("visit", public_id, who)
+        assert (changed["day"], changed["score"]) == ("2026-02-11", 1.5)
