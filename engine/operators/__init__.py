@@ -9,7 +9,6 @@ from engine.operators.dates import sqlite_local
 from engine.operators.found import (
     as_compared,
     as_double,
-    comparable,
     may_be_unreadable,
     position,
     sortable,
@@ -18,6 +17,7 @@ from engine.operators.found import (
     sqlite_decimal,
     sqlite_moment,
     sqlite_truth,
+    subject_of,
 )
 from engine.operators.fragment import Subject
 from engine.operators.json import sqlite_normal_json
@@ -50,6 +50,6 @@ SQLITE_FUNCTIONS: dict[str, SqliteFunction] = {
 
 __all__ = [
     "OPERATORS", "SQLITE_FUNCTIONS", "Example", "Operator", "PatternTooComplex", "SqliteFunction", "Subject",
-    "as_compared", "as_double", "build_count", "build_field_leaf", "build_function", "build_leaf", "comparable", "fold",
-    "may_be_unreadable", "position", "sortable",
+    "as_compared", "as_double", "build_count", "build_field_leaf", "build_function", "build_leaf", "fold",
+    "may_be_unreadable", "position", "sortable", "subject_of",
 ]  # fmt: skip

@@ -7,12 +7,13 @@ stored how stands in `Field.stored_as`; ``native`` ones are left alone, and keep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from engine.operators.fragment import Dialect, sql
+from engine.operators.fragment import Dialect, Subject, sql
 from engine.registry.resource import Field
 from engine.registry.spellings import (
     MOMENT_SPELLINGS,
@@ -29,6 +30,11 @@ from engine.registry.storing import SQLITE_MAX, scale_of
 Expr = ColumnElement[Any]
 
 _SQLITE = {"date": "aether_day({0})", "datetime": "aether_moment({0})", "time": "aether_clock({0})"}
+# Operator → which of its values is a lower bound, and which an upper one.
+_BOUNDS: dict[str, tuple[int | None, int | None]] = {
+    "eq": (0, 0), "lt": (None, 0), "lte": (None, 0), "gt": (0, None), "gte": (0, None), "between": (0, 1),
+}  # fmt: skip
+_NARROWING = frozenset({"date_text", "real", *MOMENT_SPELLINGS})
 _UNREADABLE = frozenset({"date_text", "time_text", "real", *MOMENT_SPELLINGS})
 
 
@@ -65,6 +71,40 @@ def position(expr: Expr, field: Field) -> Expr:
 def as_double(column: Expr, field: Field) -> Expr:
     """MariaDB shows six digits of a FLOAT, and compares others: as a DOUBLE it shows what it compares."""
     return sql("CAST({0} AS DOUBLE)", column) if field.stored_as == "single" else column
+
+
+def subject_of(column: Expr, field: Field, function: str | None, zone: str | None, dialect: Dialect) -> Subject:
+    """A stored column, with its function, as the operators take it."""
+    if field.stored_as in ("native", "enum"):
+        return Subject(column, field, function, zone, dialect)
+    expr = comparable(column, field, dialect)
+    narrows = dialect == "sqlite" and function is None and field.stored_as in _NARROWING
+    stored = column if narrows else None
+    return Subject(expr, as_compared(field), function, zone, dialect, stored, field.stored_as)
+
+
+def narrow(operator: str, subject: Subject, binds: Sequence[Expr]) -> list[Expr]:
+    """Clauses that an index over the stored column can serve, and that no row misses which the operator finds.
+
+    Whole days before and behind, since an offset moves an instant by less than a day; and one unit of the last place.
+    """
+    if subject.stored is None or operator not in _BOUNDS:
+        return []
+    low, high = _BOUNDS[operator]
+    if subject.stored_as == "real":
+        unit = str(10 ** scale_of(subject.field)) + ".0"
+        # A double of 17 digits is not exact to the unit.
+        slack = "(1 + abs({1}) / 1000000000)"
+        below, above = f"({{1}} - {slack}) / {unit}", f"({{1}} + {slack}) / {unit}"
+    else:
+        # SQLite counts to the year 9999; "A" is behind all digits.
+        below, above = "date({1}, '-1 day')", "coalesce(date({1}, '+2 days'), 'A')"
+    clauses = []
+    if low is not None:
+        clauses.append(sql("({0} >= " + below + ")", subject.stored, binds[low]))
+    if high is not None:
+        clauses.append(sql("({0} <= " + above + ")", subject.stored, binds[high]))
+    return clauses
 
 
 def may_be_unreadable(field: Field) -> bool:

@@ -57,6 +57,9 @@ class Subject:
         function: The function of the path, applied to `expr` by `build_function`; None = none.
         zone: IANA time zone of the function, checked; None = UTC.
         dialect: For which database.
+        stored: The column as it is, where `expr` is made of it and an index over it may narrow a search
+            (`found.py`); else None.
+        stored_as: How that column stores its values.
     """
 
     expr: ColumnElement[Any]
@@ -64,6 +67,8 @@ class Subject:
     function: str | None
     zone: str | None
     dialect: Dialect
+    stored: ColumnElement[Any] | None = None
+    stored_as: str = "native"
 
     @property
     def is_text(self) -> bool:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import or_
+from sqlalchemy import and_, or_
 
 from engine.operators.clauses import COMPARISONS, COMPLEMENTS, DATE_FIELD, NUMBER_FIELD, TEXT_FIELD, Binds, Expr
 from engine.operators.dates import date_part
+from engine.operators.found import narrow
 from engine.operators.fragment import Subject, exact_of, folded_of, sql
 from engine.operators.table import OPERATORS
 from engine.registry.storing import scale_of
@@ -31,7 +32,9 @@ def build_leaf(operator: str, subject: Subject, binds: Binds, *, negated: bool, 
         raise LookupError(f"{operator} is the negation of another operator")
     if subject.function is not None:
         subject = _apply(subject)
-    return build(subject, binds, negated, variant)
+    clause = build(subject, binds, negated, variant)
+    narrowing = [] if negated else narrow(operator, subject, binds)
+    return and_(*narrowing, clause) if narrowing else clause
 
 
 def build_function(function: str, subject: Subject) -> Expr:

@@ -16,15 +16,14 @@ from sqlalchemy.sql.selectable import FromClause
 
 from engine.operators import (
     Subject,
-    as_compared,
     as_double,
     build_count,
     build_field_leaf,
     build_function,
     build_leaf,
-    comparable,
     position,
     sortable,
+    subject_of,
 )
 from engine.plan.shape import (
     And,
@@ -95,8 +94,7 @@ class Scope:
     def subject(self, path: Path, zone: str | None = None) -> Subject:
         """A path as the operators take it; for ids the public id, never the row id."""
         column, field_ = self._column(path)
-        dialect = self.setting.dialect
-        return Subject(comparable(column, field_, dialect), as_compared(field_), path.function, zone, dialect)
+        return subject_of(column, field_, path.function, zone, self.setting.dialect)
 
     def row_id(self, hops: tuple[str, ...]) -> ColumnElement[object]:
         """The row id at the end of to-one relations; NULL where the target is not there."""
