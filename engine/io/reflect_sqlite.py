@@ -11,7 +11,7 @@ from decimal import Decimal
 from engine.io.storage import Row, Rows
 from engine.io.structure import Structure, StructureFault
 from engine.registry.reflection import ReflectedColumn, ReflectedForeignKey, ReflectedIndex, ReflectedTable
-from engine.registry.spellings import spelling_of_moment, spelling_of_truth
+from engine.registry.spellings import read_truth, spelling_of_moment, spelling_of_truth
 
 TABLES = """
 SELECT name, type, coalesce(sql, '') FROM sqlite_master
@@ -190,6 +190,8 @@ def _read_default(
     if default is None:
         return None
     quoted = _QUOTED.fullmatch(default.strip())
+    if quoted and kind == "boolean":
+        return read_truth(quoted[1]) if spelling_of_truth(quoted[1]) != "truth" else None
     if quoted:
         return quoted[1].replace("''", "'") if kind in ("string", "text", "uuid") else None
     value = default.strip()
