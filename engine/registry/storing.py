@@ -126,9 +126,9 @@ def render_binary(field: Field) -> Convert:
     return lambda raw: base64.b64encode(raw).decode()
 
 
-def render_float_sqlite(field: Field) -> Convert | None:
-    """Columns that are not REAL may hold whole numbers."""
-    return None if field.stored_as == "native" else float
+def render_float_sqlite(field: Field) -> Convert:
+    """Always a float: SQLite's RETURNING gives whole numbers of a REAL column as integers, and a SELECT does not."""
+    return float
 
 
 def render_decimal_sqlite(field: Field) -> Convert:
