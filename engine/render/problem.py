@@ -9,6 +9,7 @@ from engine.errors import CODES, ErrorItem, Problem
 PROBLEM_TYPE = b"application/problem+json"
 PROBLEM_PAGES = "/v3/meta/problems/"
 MAX_INSTANCE = 300
+MAX_TEXT = 2_000
 
 
 def render_problem(problem: Problem, *, instance: str, request_id: str) -> bytes:
@@ -47,5 +48,7 @@ def _render_item(item: ErrorItem) -> dict[str, object]:
 
 
 def printable(text: str) -> str:
-    """A caller's text as it may stand in a reply: lone surrogates, which JSON in UTF-8 cannot hold, replaced."""
+    """A caller's text as it may stand in a reply: not at any length, and without halves of surrogate pairs."""
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}…"
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
