@@ -145,6 +145,9 @@ class Application:
         authorization, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         account = headers.get(b"x-account-id")
         if authorization is None and api_key is None:
+            if account is not None:
+                # Who is nobody has no account to pick; to ignore it would answer another question than was asked.
+                raise refuse()
             principal = ANONYMOUS
         else:
             principal = self.authenticator.cached(authorization, api_key, account) or (

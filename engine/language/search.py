@@ -217,6 +217,9 @@ def _read_flag(value: object, pointer: str, reader: _Reader) -> object:
 
 
 def _read_size(value: object, pointer: str, reader: _Reader) -> object:
+    if type(value) is float and value.is_integer():
+        # 5.0 is 5 in JSON, and an integer to every JSON Schema.
+        value = int(value)
     if type(value) is not int:
         reader.fault(pointer, "An integer is expected here.")
     elif value < 0:

@@ -16,6 +16,9 @@ from tests.support.stage import Caller
 Json = dict[str, Any]
 Choose = Callable[[Sequence[str]], str]
 
+# An order of bounds, the calendar's end, the size of the whole.
+_BEYOND = ("lower bound first", "lower one first", "is not a path", "before year 1", "date", "collation", "words")
+
 
 @dataclass
 class Store:
@@ -120,6 +123,14 @@ def unexplained(document: Mapping[str, Any], errors: Sequence[Json]) -> list[Jso
             continue
         left.append(error)
     return left
+
+
+def is_beyond_schemas(problem: Mapping[str, Any]) -> bool:
+    """Whether a search was refused only for what no schema of it could say."""
+    errors = problem.get("errors", [])
+    return bool(errors) and all(
+        one["code"] == "too-complex" or any(words in one["detail"] for words in _BEYOND) for one in errors
+    )
 
 
 def _target(one: Json) -> str:
