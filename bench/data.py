@@ -11,6 +11,7 @@ knows them without asking. The tables are those that `aether migrate` makes of
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
 import fcntl
 import hashlib
@@ -134,6 +135,7 @@ def _lock(name: str) -> None:
         return
     LOGS.mkdir(parents=True, exist_ok=True)
     lock = _locks[name] = (LOGS / f"{name}.lock").open("w")
+    atexit.register(lock.close)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.observe import take_observations
 from tests.support import services
 
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -23,6 +24,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """One plain asyncio loop for the whole session."""
     return "asyncio", {"use_uvloop": False}
+
+
+@pytest.fixture(autouse=True)
+def empty_queue() -> None:
+    """No test finds what another has observed."""
+    while take_observations():
+        pass
 
 
 @pytest.fixture
