@@ -27,6 +27,7 @@ from engine.language.search import (
 )
 from engine.registry.resource import SortKey
 
+_MAX_DIGITS = 20
 MAX_PARAMETERS = 250
 MAX_QUERY_BYTES = 64 * 1024
 
@@ -229,11 +230,12 @@ def _read_expand(text: str) -> tuple[ExpandNode, ...]:
 
 
 def _read_size(text: str) -> int:
-    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20):
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
         raise _WrongValue("An integer is expected here.")
     if text[0] == "-":
         raise _WrongValue("It cannot be negative.", "out-of-range")
-    return int(text)
+    # However large: a limit is reduced and an offset refused by what they may be. Python reads 4,300 digits at most.
+    return int(text[-_MAX_DIGITS:]) if len(text.lstrip("0")) <= _MAX_DIGITS else 10**_MAX_DIGITS
 
 
 def _read_word(words: tuple[str, ...]) -> Callable[[str], object]:

@@ -185,6 +185,15 @@ def test_a_limit_with_a_zero_after_its_point_is_an_integer(store: Store) -> None
     assert store.caller.search("page", {"limit": 2.5}).status == 422
 
 
+def test_a_limit_of_any_size_is_reduced(store: Store) -> None:
+    for digits in (19, 30, 5_000):
+        reply = store.caller.get(f"/v3/crud/page/?limit={'9' * digits}")
+        assert (reply.status, reply.json["meta"]["limit"]) == (200, WHOLE), str(reply)
+    assert store.caller.get(f"/v3/crud/page/?limit={'0' * 30}2").json["meta"]["limit"] == 2
+    assert store.caller.get(f"/v3/crud/page/?offset={'9' * 30}").status == 422
+    assert store.caller.get(f"/v3/crud/page/?limit=-{'9' * 30}").status == 422
+
+
 def test_a_whole_number_in_a_float_field_is_written_alike_by_a_create_and_a_get(store: Store) -> None:
     body = {"name": "x", "starts_on": "2026-01-01T00:00:00Z", "latitude": 3}
     made = store.caller.send("POST", "/v3/crud/event/?fields=latitude", body)

@@ -262,7 +262,7 @@ def _run(stage: Stage, **more: Any) -> None:
 
 
 def test_random_requests_of_two_accounts_are_answered_as_the_model_says(model_stage: Stage) -> None:
-    _run(model_stage, max_examples=15, stateful_step_count=40)
+    _run(model_stage, max_examples=30, stateful_step_count=40)
 
 
 @pytest.mark.long
