@@ -215,7 +215,8 @@ def route_loggers(levels: Levels) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        # A request has its line already; uvicorn makes none where nobody would take it.
+        logger.propagate = name != "uvicorn.access"
     logging.captureWarnings(True)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, _to_record],
