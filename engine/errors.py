@@ -237,7 +237,9 @@ class Unavailable(Problem):
 
     status, default_code = 503, "unavailable"
 
-    def __init__(self, detail: str = "The service is unavailable at the moment. Try again shortly.", *, retry_after_s: int = 2) -> None:
+    def __init__(
+        self, detail: str = "The service is unavailable at the moment. Try again shortly.", *, retry_after_s: int = 2
+    ) -> None:
         super().__init__(detail, headers=(("Retry-After", str(retry_after_s)),))
 
 
@@ -252,6 +254,7 @@ class Code:
     way_out: str
 
 
+# fmt: off
 CODES: dict[str, Code] = {
     row.code: row
     for row in (
@@ -278,6 +281,7 @@ CODES: dict[str, Code] = {
         Code("unavailable", 503, "The service is unavailable at the moment.", "The database or another service that the call needs does not answer.", "Repeat the request after `Retry-After` seconds."),
     )
 }
+# fmt: on
 
 
 def _shared_code(errors: Sequence[ErrorItem], fallback: str) -> str:

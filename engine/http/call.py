@@ -20,7 +20,7 @@ from engine.language.call import (
     parse_preferences,
 )
 from engine.language.json import decode_json
-from engine.language.query import parse_query, split_query, unknown_parameter
+from engine.language.query import parse_query, read_flags, split_query, unknown_parameter
 from engine.language.search import EMPTY_SEARCH, SearchBody
 from engine.settings import Settings
 
@@ -101,13 +101,7 @@ class Request:
         Raises:
             BadRequest: A parameter is unknown or given twice.
         """
-        if not self.query:
-            return {}
-        pairs = dict(split_query(self.query))
-        for name in pairs:
-            if name not in allowed:
-                raise unknown_parameter(name, sorted(allowed))
-        return pairs
+        return read_flags(self.query, allowed)
 
     async def json(self, max_bytes: int) -> object:
         """The body as strict JSON; an empty one is ``{}``.

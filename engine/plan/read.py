@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 
 from engine.errors import Forbidden, NotFound, QueryTooComplex, ValidationFailed
@@ -17,14 +16,12 @@ from engine.language.ids import is_public_id
 from engine.language.search import SearchBody
 from engine.plan.conditions import plan_filter, plan_query_terms, plan_text_query
 from engine.plan.order import plan_order
-from engine.plan.rights import Rights
 from engine.plan.selection import Faults, plan_selection
 from engine.plan.shape import (
     And,
     Condition,
     Const,
     Deleted,
-    Dialect,
     Expansion,
     Keyset,
     Link,
@@ -35,19 +32,9 @@ from engine.plan.shape import (
     ReadShape,
 )
 from engine.plan.tenancy import account_values, require_account, view_accounts
-from engine.principal import Principal
 from engine.registry.resource import Registry, Resource
 
 Chain = Sequence[tuple[Link, str]]
-
-
-def make_context(
-    registry: Registry, rights: Rights, principal: Principal, dialect: Dialect, now: datetime, timezone: str | None
-) -> PlanContext:
-    """Put together what planning needs to know besides the call."""
-    return PlanContext(
-        registry=registry, rights=rights, principal=principal, dialect=dialect, now=now, timezone=timezone or "UTC"
-    )
 
 
 def plan_get(resource: Resource, public_id: str, chain: Chain, search: SearchBody, context: PlanContext) -> ReadPlan:

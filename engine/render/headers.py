@@ -1,4 +1,4 @@
-"""Validators of a reply: ETags and what `If-Match` and `If-None-Match` say about them.
+"""Validators of a reply: ETags. What a request's preconditions say about them is `language/call.py`'s.
 
 An object's ETag is ``"<version>-<8 hex digits of a hash of the body>"``. The version is
 what writes compare; the hash makes the tag change with what the body shows besides
@@ -7,7 +7,6 @@ what writes compare; the hash makes the tag change with what the body shows besi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import blake2b
 
 _HASH_BYTES = 4
@@ -27,10 +26,3 @@ def object_etag(version: int | None, body: bytes) -> str:
 def etag_version(etag: str) -> str:
     """The version part of an ETag of ours, unquoted; the whole tag where it is none of ours."""
     return etag.strip('"').partition("-")[0]
-
-
-def is_unmodified(etag: str, if_none_match: Sequence[str] | None) -> bool:
-    """Whether a reader who has these tags has the present body (weak comparison; ``*`` is any)."""
-    if not if_none_match:
-        return False
-    return any(tag == "*" or tag.removeprefix("W/") == etag for tag in if_none_match)
