@@ -1,6 +1,6 @@
 """`aether serve`: looks at everything that could stop a start, then runs uvicorn in one process or several.
 
-What is served is put together by `engine/main.py`, in each worker anew: flags reach the workers as settings in the
+What is served is put together by `engine/main/`, in each worker anew: flags reach the workers as settings in the
 environment. What the demo shows is `demo.py`'s business.
 """
 

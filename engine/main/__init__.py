@@ -1,0 +1,196 @@
+"""The composition root: settings in, a running application out. The one place that knows every part.
+
+`preparation.py` is what comes before a start, `plugins.py` what is found by name. Nothing imports this package but the
+command line and tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from engine.auth.gate import Authenticator, make_authenticator
+from engine.auth.limits import RateLimiter, make_limiter
+from engine.execute.runtime import Runtime
+from engine.http.actions import action_router, describe_actions
+from engine.http.app import Application, Serving
+from engine.http.cors import Cors
+from engine.http.describe import Describer
+from engine.http.fallback import make_fallback
+from engine.http.health import health_router
+from engine.http.meta import meta_router
+from engine.http.routes import make_router, root_endpoints
+from engine.http.server import Server
+from engine.io.cache import Cache, RedisCache, open_cache
+from engine.io.changes import Changes
+from engine.io.database import Database, check_capacity, open_database
+from engine.io.resolver import Resolver
+from engine.io.sinks import Sinks
+from engine.main.plugins import SHIPPED as SHIPPED
+from engine.main.plugins import Plugins as Plugins
+from engine.main.plugins import find_all_plugins as find_all_plugins
+from engine.main.plugins import plugin_directory as plugin_directory
+from engine.main.preparation import MigrationsPending as MigrationsPending
+from engine.main.preparation import Prepared as Prepared
+from engine.main.preparation import RegistryRefused as RegistryRefused
+from engine.main.preparation import look_ahead as look_ahead
+from engine.main.preparation import prepare as prepare
+from engine.main.preparation import take_prepared, uncollected
+from engine.main.preparation import target_registry as target_registry
+from engine.observe import StatementRan, observe
+from engine.settings import Settings, load_settings
+from engine.sql.lookup import make_lookup
+from engine.tables import build_tables
+
+
+@dataclass(slots=True)
+class Engine:
+    """Everything that runs, so that it can be stopped.
+
+    Attributes:
+        application: The ASGI application.
+        runtime: What it serves.
+    """
+
+    application: Application
+    runtime: Runtime
+    database: Database
+    cache: Cache
+    changes: Changes
+    authenticator: Authenticator
+    limiter: RateLimiter | None
+    tasks: list[asyncio.Task[None]]
+
+    async def close(self) -> None:
+        """Stop in the order in which the parts depend on each other."""
+        for task in self.tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.changes.close()
+        await self.authenticator.close()
+        await self.cache.close()
+        await self.database.close()
+
+
+async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
+    """Start everything that serves.
+
+    Raises:
+        RegistryRefused, MigrationsPending, SettingsError, Unavailable: As their names say.
+    """
+    with uncollected():
+        prepared = take_prepared(settings) or await prepare(settings)
+    registry = prepared.registry
+    plugins, findings = find_all_plugins(settings, registry)
+    if any(finding.severity == "error" for finding in findings):
+        raise RegistryRefused(findings, "Plug-ins have errors.")
+    database = open_database(settings)
+    if sinks.wants("engine.sql", "debug"):
+        database.on_statement = _observe_statement
+    await check_capacity(database, settings)
+    cache = open_cache(settings)
+    shared = cache if isinstance(cache, RedisCache) else None
+    tables = build_tables(registry, database.dialect, prepared.reflection)
+    resolver = Resolver(
+        database,
+        shared,
+        make_lookup(registry, tables, database.dialect),
+        digest=registry.digest,
+        size=settings.id_cache_size,
+    )
+    changes = Changes()
+    runtime = Runtime(registry, tables, database, resolver, changes, plugins.overrides, cursor_key(settings))
+    authenticator = make_authenticator(settings, registry, database)
+    limiter = make_limiter(settings, shared)
+    describer = Describer(plugins.actions)
+    root, root_words = root_endpoints(describer)
+    serving = Serving(runtime, make_router(registry, describer), root, root_words)
+
+    async def check_database() -> None:
+        await database.ping()
+
+    async def check_cache() -> None:
+        if shared is not None and await shared.ping() is None:
+            raise OSError("Redis does not answer")
+
+    async def check_storage() -> None:
+        await asyncio.to_thread(_check_storage, settings)
+
+    action_routes = action_router(plugins.actions)
+    fallback = make_fallback(
+        [
+            health_router(
+                {"database": check_database, "cache": check_cache, "storage": check_storage},
+                sinks.metrics.render,
+                lambda: runtime.registry,
+            ),
+            meta_router(
+                lambda: runtime.registry,
+                version=product_version(),
+                server_url=settings.public_url or "/",
+                actions=describe_actions(action_routes, plugins.actions),
+                overrides=plugins.overrides,
+            ),
+            action_routes,
+        ]
+    )
+    fallback.state.serving = lambda: serving
+    application = Application(serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings)
+    tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]
+    return Engine(application, runtime, database, cache, changes, authenticator, limiter, tasks)
+
+
+def create_app() -> Server:
+    """The application for uvicorn's factory mode; settings come from the environment, as in every process."""
+    settings = load_settings()
+    sinks = Sinks(settings)
+
+    async def start() -> Engine:
+        engine = await start_engine(settings, sinks)
+        _settle_memory()
+        return engine
+
+    return Server(start, sinks.start, sinks.stop)
+
+
+def cursor_key(settings: Settings) -> bytes:
+    """The key that seals cursors: the same in all workers and after a restart, and no one's token key."""
+    secret = settings.cursor_secret or settings.jwt_secret
+    if secret is None:
+        # Tokens are verified by a public key and no secret is set: cursors then hold as long as the database does.
+        secret = f"{settings.database_url}|{settings.jwt_public_key_file}"
+    return hashlib.blake2b(secret.encode(), digest_size=32, person=b"aether cursors").digest()
+
+
+def product_version() -> str:
+    """The installed version."""
+    try:
+        return version("aether-api")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _settle_memory() -> None:
+    """Take what a start has made out of the garbage collector's rounds: they cost 40 ms at the 99th percentile."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def _observe_statement(text: str, duration_s: float, rows: int) -> None:
+    observe(StatementRan(text, duration_s, rows))
+
+
+def _check_storage(settings: Settings) -> None:
+    if settings.storage_url.startswith("file:"):
+        path = Path(settings.storage_url.removeprefix("file:"))
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("the storage directory is not writable")
