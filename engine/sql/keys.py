@@ -1,8 +1,6 @@
 """The engine's own table of API keys, and the statements over it.
 
-The migration that makes the table is in the revision chain; a test compares the two.
-What a key is and how one is verified is `auth/keys.py`'s business. Row ids of accounts
-are stored, without a foreign key: which table holds accounts is the registry's to say.
+What a key is and how one is verified is `auth/keys.py`'s business.
 """
 
 from __future__ import annotations
@@ -10,82 +8,28 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    CHAR,
-    BigInteger,
-    Column,
-    ColumnElement,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    column,
-    insert,
-    null,
-    or_,
-    select,
-    table,
-    update,
-)
-from sqlalchemy.dialects.mysql import CHAR as MYSQL_CHAR
-from sqlalchemy.dialects.mysql import DATETIME as MYSQL_DATETIME
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
-from sqlalchemy.dialects.mysql import VARCHAR as MYSQL_VARCHAR
+from sqlalchemy import Column, ColumnElement, Index, and_, bindparam, column, insert, null, or_, select, table, update
 from sqlalchemy.sql.selectable import FromClause
-from sqlalchemy.types import TypeEngine
 
 from engine.plan.shape import Dialect
 from engine.registry.resource import Resource
+from engine.sql.own import chars, key_column, long_text, moment, own_table, row_id, words
 from engine.sql.statement import Statement, compile_statement
 
-CHARSET, COLLATION = "utf8mb4", "utf8mb4_nopad_bin"
-KEY_METADATA = MetaData()
-
-_EXACT = {"charset": CHARSET, "collation": COLLATION}
-
-
-def _row_id() -> TypeEngine[int]:
-    return BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _chars(size: int) -> TypeEngine[str]:
-    return CHAR(size).with_variant(MYSQL_CHAR(size, **_EXACT), "mysql", "mariadb")
-
-
-def _moment() -> TypeEngine[str]:
-    # SQLite keeps `YYYY-MM-DD HH:MM:SS.ffffff` as text, like all datetimes of ours.
-    return Text().with_variant(MYSQL_DATETIME(fsp=6), "mysql", "mariadb")
-
-
-def _json() -> TypeEngine[str]:
-    return Text().with_variant(MEDIUMTEXT(**_EXACT), "mysql", "mariadb")
-
-
-API_KEYS = Table(
+API_KEYS = own_table(
     "aether_api_key",
-    KEY_METADATA,
-    Column("id", _row_id(), primary_key=True, autoincrement=True),
-    Column("public_id", _chars(22), nullable=False, unique=True),  # the key's prefix
-    Column("secret_hash", _chars(64), nullable=False),  # SHA-256 of the secret, hexadecimal
-    Column("account_id", _row_id()),  # NULL: the key belongs to no account
-    Column("name", String(200).with_variant(MYSQL_VARCHAR(200, **_EXACT), "mysql", "mariadb"), nullable=False),
-    Column("scopes", _json(), nullable=False),
-    Column("roles", _json(), nullable=False),
-    Column("expires_on", _moment()),
-    Column("revoked_on", _moment()),
-    Column("last_used_on", _moment()),
-    Column("created_on", _moment(), nullable=False),
+    key_column(),
+    Column("public_id", chars(22), nullable=False, unique=True),  # the key's prefix
+    Column("secret_hash", chars(64), nullable=False),  # SHA-256 of the secret, hexadecimal
+    Column("account_id", row_id()),  # NULL: the key belongs to no account
+    Column("name", words(200), nullable=False),
+    Column("scopes", long_text(), nullable=False),
+    Column("roles", long_text(), nullable=False),
+    Column("expires_on", moment()),
+    Column("revoked_on", moment()),
+    Column("last_used_on", moment()),
+    Column("created_on", moment(), nullable=False),
     Index("ix_aether_api_key_account_id", "account_id"),
-    mysql_engine="InnoDB",
-    mysql_charset=CHARSET,
-    mysql_collate=COLLATION,
-    mariadb_engine="InnoDB",
-    mariadb_charset=CHARSET,
-    mariadb_collate=COLLATION,
 )
 
 NEW_COLUMNS = ("public_id", "secret_hash", "account_id", "name", "scopes", "roles", "expires_on", "created_on")
