@@ -15,6 +15,7 @@ from engine.registry.drafts import Draft, start_type
 from engine.registry.findings import Report
 from engine.registry.finish import finish_type
 from engine.registry.grammar import ACCOUNT_COLUMN, RegistryFile
+from engine.registry.legacy import read_switches
 from engine.registry.reflection import ReflectedDatabase
 from engine.registry.relations import wire_types
 from engine.registry.resource import ColumnNames, Limits, Registry
@@ -58,4 +59,5 @@ def build_registry(
         digest=digest,
         source=source,
         columns=columns,
+        legacy=read_switches(said.legacy.off, said.legacy.brownout),
     )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 from engine.registry.assemble import ENGINE_FIELDS
 from engine.registry.findings import Path, Report, suggest
-from engine.registry.grammar import FieldDeclaration, RegistryFile, TypeDeclaration
+from engine.registry.grammar import FieldDeclaration, LegacySwitchesDeclaration, RegistryFile, TypeDeclaration
+from engine.registry.legacy import BROWNOUT_EXAMPLE, OFF_EXAMPLE, NoSwitch, read_brownout, read_off
 from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, is_name, snake_case
 from engine.registry.relations import read_parent
 
 _NAME_HELP = "small letters, digits and single underscores, a letter first, at most 60 characters"
 _UTC = frozenset({"UTC", "Etc/UTC"})
-_OFF = re.compile(r"v[12](:(get|list|create|update|delete|search))?")
-_BROWNOUT = re.compile(r"(\*|[01]?[0-9]|2[0-3]):[0-5][0-9]")
 # What a type may say of the fields that the engine writes.
 _LOOKS = frozenset({"title", "help", "widget", "ui", "hidden", "heavy", "read"})
 _HIDES = frozenset({"created_on", "updated_on"})
@@ -192,20 +190,31 @@ def _check_segments(said: RegistryFile, report: Report) -> None:
 
 
 def _check_legacy(said: RegistryFile, report: Report) -> None:
+    _check_switches(said.legacy, ("legacy",), report)
     taken = dict.fromkeys(said.types, "a type")
     for name, one in said.types.items():
         old = one.legacy.name if one.legacy is not None else None
-        for key, form, example in (("off", _OFF, "v1 or v2:list"), ("brownout", _BROWNOUT, '"*:55" or "9:00"')):
-            for index, word in enumerate(getattr(one.legacy, key) if one.legacy is not None else ()):
-                if not form.fullmatch(word):
-                    at: Path = ("types", name, "legacy", key, index)
-                    report.add("R107", at, f"`{word[:60]}` cannot be said of `{key}`", help=f"such as {example}")
+        if one.legacy is not None:
+            _check_switches(one.legacy, ("types", name, "legacy"), report)
         if old is None or old == name:
             continue
         if old in taken:
             path: Path = ("types", name, "legacy", "name")
             report.add("R405", path, f"`{old}` is {taken[old]} already, so V1 and V2 cannot tell which is meant")
         taken.setdefault(old, f"the old name of {name}")
+
+
+def _check_switches(said: LegacySwitchesDeclaration, path: Path, report: Report) -> None:
+    read: Callable[[str], object]
+    for key, words, read, example in (
+        ("off", said.off, read_off, OFF_EXAMPLE),
+        ("brownout", said.brownout, read_brownout, BROWNOUT_EXAMPLE),
+    ):
+        for index, word in enumerate(words):
+            try:
+                read(word)
+            except NoSwitch as error:
+                report.add("R107", (*path, key, index), f"`{word[:60]}` {error}", help=f"such as {example}")
 
 
 def _check_file(said: RegistryFile, report: Report) -> None:

@@ -11,6 +11,7 @@ from engine.registry.drafts import Draft
 from engine.registry.fields import SILENT
 from engine.registry.grammar import IndexDeclaration, PageDeclaration, TypeDeclaration
 from engine.registry.kinds import KINDS
+from engine.registry.legacy import read_switches
 from engine.registry.names import plural_of, snake_case, title_of
 from engine.registry.reflection import ReflectedTable
 from engine.registry.relations import Wiring
@@ -82,7 +83,7 @@ def finish_type(draft: Draft, wiring: Wiring, page: PageDeclaration) -> Resource
         if_match_required=said.if_match == "required",
         resolves_to=said.resolves_to,
         file=FileRule(said.file.digest, said.file.size, said.file.type, said.file.name) if said.file else None,
-        legacy=Legacy(legacy.name, MappingProxyType(legacy.fields), tuple(legacy.off), tuple(legacy.brownout))
+        legacy=Legacy(legacy.name, MappingProxyType(legacy.fields), read_switches(legacy.off, legacy.brownout))
         if legacy is not None
         else Legacy(),
         history=bool(said.history),

@@ -238,13 +238,22 @@ class FileDeclaration(Model):
     name: str
 
 
-class LegacyDeclaration(Model):
-    """What V1 and V2 called things, and what of them is switched off."""
+class LegacySwitchesDeclaration(Model):
+    """Which routes of V1 and V2 are switched off."""
+
+    off: Annotated[list[str], Short(_as_list, (), takes_item=True)] = Field(
+        default=[], description='Versions, doors and verbs that answer 410: v1, "v2:list", "/api:get".'
+    )
+    brownout: Annotated[list[str], Short(_as_list, (), takes_item=True)] = Field(
+        default=[], description='The same for some minutes, in UTC: "*:55", "v1:9-17:0-4".'
+    )
+
+
+class LegacyDeclaration(LegacySwitchesDeclaration):
+    """What V1 and V2 called a type, and what of them is switched off."""
 
     name: str | None = None
     fields: dict[str, str] = {}
-    off: list[str] = []
-    brownout: list[str] = []
 
 
 class PublicDeclaration(Model):
@@ -359,3 +368,4 @@ class RegistryFile(IncludedFile):
     timezone: str = "UTC"
     defaults: DefaultsDeclaration = DefaultsDeclaration()
     limits: LimitsDeclaration = LimitsDeclaration()
+    legacy: LegacySwitchesDeclaration = LegacySwitchesDeclaration()

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.registry.legacy import NO_SWITCHES, LegacySwitches
+
 OnDelete = Literal["cascade", "restrict", "detach"]
 
 
@@ -234,12 +236,11 @@ class FileRule:
 
 @dataclass(frozen=True, slots=True)
 class Legacy:
-    """What V1 and V2 called the type and its fields, and what is switched off."""
+    """What V1 and V2 called the type and its fields (old → new), and what of its old routes is switched off."""
 
     name: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    off: tuple[str, ...] = ()
-    brownout: tuple[str, ...] = ()
+    switches: LegacySwitches = NO_SWITCHES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +343,7 @@ class Registry:
         digest: Hash of all that was declared and reflected, 16 hex characters.
         source: Path of the file, as given.
         columns: Names of the engine's own columns.
+        legacy: Which old routes are switched off for all types.
     """
 
     types: Mapping[str, Resource]
@@ -354,3 +356,4 @@ class Registry:
     digest: str = ""
     source: str = "resources.yaml"
     columns: ColumnNames = ColumnNames()
+    legacy: LegacySwitches = NO_SWITCHES

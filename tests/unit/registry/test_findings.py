@@ -158,6 +158,13 @@ CASES = [
     ("number: {type: integer}", "number: {type: integer, examples: [1, two]}", "R112", "two", ""),
     ("note: {type: text}", "note: {type: string(60), password: true}", "R111", "true", "string(255)"),
     ("sort: [number]", "legacy: {off: [v3]}", "R107", "v3", "v2:list"),
+    ("sort: [number]", "legacy: {off: ['v2:lst']}", "R107", "'v2:lst'", "get, list, create"),
+    ("sort: [number]", "legacy: {off: ['/api:search']}", "R107", "'/api:search'", "V1 had no search"),
+    ("sort: [number]", "legacy: {brownout: ['*:60']}", "R107", "'*:60'", "from 0 to 59"),
+    ("sort: [number]", "legacy: {brownout: [v1]}", "R107", "v1", "hours:minutes"),
+    ("auth: {user: person}", "legacy: {off: [v9]}", "R107", "v9", "v1, v2, /, /api"),
+    ("auth: {user: person}", "legacy: {brownout: 'v1:*:5-2'}", "R107", "'v1:*:5-2'", "the smaller first"),
+    ("auth: {user: person}", "legacy: {name: old}", "R101", "name", ""),
     ("sort: [number]", "legacy: {fields: {no: nmber}}", "R202", "nmber", "did you mean `number`?"),
     # references
     ("parent: book", "parent: bok", "R201", "bok", "did you mean `book`?"),
