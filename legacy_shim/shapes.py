@@ -170,8 +170,12 @@ def make_route(
 
     Args:
         name: ``v1:get``.
-        methods, pattern, reply, example, parameters: As the row has them.
+        methods: As in the row.
+        pattern: As in the row.
         v3: Method and path of the equivalent, with a space between.
+        reply: As in the row.
+        example: As in the row.
+        parameters: As in the row.
     """
     version, _, verb = name.partition(":")
     v3_method, _, v3_path = v3.partition(" ")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from legacy_shim.shapes import LIST_PARAMETERS, Example, Version, make_route
 
-
 VERSION = Version(
     name="v2",
     prefixes=("/v2/crud", "/crud"),
