@@ -12,6 +12,7 @@ from engine import Caller, Response, action, envelope
     "journal/{journal_id}/summary",
     name="journal_summary",
     title="Summary of a journal",
+    scope="default",
     type="journal",
 )
 async def summarise_journal(journal_id: str, caller: Caller) -> Response:

@@ -23,6 +23,9 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[object]]
 H = TypeVar("H", bound=Handler)
 
+UNDECLARED = ""
+"""The scope of an action that names none: who may call it must be said, so it is not served."""
+
 _MARK = "__aether_actions__"
 
 
@@ -31,12 +34,12 @@ class Action:
     """One declared action.
 
     Attributes:
-        name: ``journal_summary``; unique. Its scope is ``action:<name>`` unless `scope` says otherwise.
+        name: ``journal_summary``; unique.
         method: HTTP method.
         path: Below ``/v3/action/``, with ``{names}`` that the handler takes.
         title: For people.
         summary: First line of the handler's docstring.
-        scope: What the caller needs; None for an action that anybody may call (a login).
+        scope: What the caller needs; None for an action that anybody may call (a login); `UNDECLARED` is a finding.
         type: The resource type whose schema document lists it, or None.
         confirm: A question that a frontend asks before it calls, or None.
         status: Status of a success.
@@ -63,7 +66,7 @@ def action(
     *,
     name: str,
     title: str,
-    scope: str | Literal["default"] | None = "default",
+    scope: str | Literal["default"] | None = UNDECLARED,
     type: str | None = None,
     confirm: str | None = None,
     status: int = 200,
@@ -75,7 +78,8 @@ def action(
         path: Below ``/v3/action/``, e.g. ``journal/{journal_id}/summary``.
         name: Unique; snake_case.
         title: For people.
-        scope: The scope that a caller needs; ``action:<name>`` by default, None for everybody.
+        scope: The scope that a caller needs: ``"default"`` is ``action:<name>``, None is for everybody. It must be
+            said: without it the start reports the handler.
         type: The resource type that it acts on; a schema document lists it, and a registry without
             the type leaves the action out.
         confirm: A question to ask before calling.
@@ -119,9 +123,11 @@ def collect_actions(module: ModuleType) -> tuple[Action, ...]:
 BROKEN = "R601"  # a file that cannot be imported, or says something that nothing calls
 UNFIT = "R602"  # an action that cannot be served as it is written
 CLAIMED = "R603"  # a name or path that another action has
+UNSCOPED = "R604"  # an action that does not say who may call it
 SKIPPED = "N601"  # an action of a type that the registry lacks
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SCOPE = re.compile(r"[a-z][a-z0-9_]*:[a-z0-9_.-]+")
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
 _SEGMENT = re.compile(r"[a-z0-9][a-z0-9_.-]*|\{[a-z][a-z0-9_]*\}")
 
@@ -147,6 +153,13 @@ def check_actions(actions: Iterable[Action], registry: Registry) -> tuple[tuple[
             findings.append(Finding(SKIPPED, message, place))
             continue
         faults = [Finding(UNFIT, message, place, help=way_out) for message, way_out in _unfit(one)]
+        if one.scope == UNDECLARED:
+            message = f"the action `{one.name}` does not say who may call it"
+            way_out = f'give it `scope="default"`, which is action:{one.name}; another scope; or None, for everybody'
+            faults.append(Finding(UNSCOPED, message, place, help=way_out))
+        elif one.scope is not None and not _SCOPE.fullmatch(one.scope):
+            way_out = "write `action:<name>`, `meta:<name>` or `<type>:<verb>`"
+            faults.append(Finding(UNFIT, f"`{one.scope}` is no scope", place, help=way_out))
         route = (one.method, _PARAMETER.sub("{}", one.path))
         for claimed, other in (
             (f"the name `{one.name}`", names.setdefault(one.name, one)),

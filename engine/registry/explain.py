@@ -315,6 +315,11 @@ PAGES: Mapping[str, Page] = {
         "Its name, method, path or scope is none, or the function's parameters do not match the path.",
     ),
     "R603": Page("action claimed twice", "Two actions have one name, or answer one method and path."),
+    "R604": Page(
+        "action without a scope",
+        "An action says who may call it: nothing is open, or closed, because somebody forgot to say so. "
+        '`scope="default"` is action:<its name>, `scope=None` is for everybody, a login for example.',
+    ),
     "N601": Page(
         "action left out",
         "The action belongs to a type that this registry does not declare, so it is not served.",

@@ -117,15 +117,22 @@ def test_a_registry_that_is_not_there_is_a_finding(run: Run) -> None:
 def test_a_check_imports_the_plug_ins(run: Run) -> None:
     Path("actions/broken.py").write_text("import no_such_module\n")
     Path("actions/mute.py").write_text(
-        "from engine import action\n\n\n@action('GET', 'mute', name='mute', title='Mute')\nasync def mute(): ...\n"
+        "from engine import action\n\n\n@action('GET', 'mute', name='mute', title='Mute', scope=None)\nasync def mute(): ...\n"
+    )
+    Path("actions/open.py").write_text(
+        "from engine import action\n\n\n@action('GET', 'open', name='open', title='Open')\n"
+        'async def look():\n    """Look."""\n'
     )
     Path("resources/venue.py").write_text("def defualt_name(caller, values):\n    return 'x'\n")
     result = run("check")
     assert result.exit_code == 1
     assert "No module named 'no_such_module'" in result.stdout
     assert "the action `mute` has no docstring" in result.stdout
+    assert "the action `open` does not say who may call it" in result.stdout
+    assert "open.py:4:1" in result.stdout
+    assert "broken.py:1:1" in result.stdout
     assert "defualt_name" in result.stdout
-    assert "3 errors." in result.stdout
+    assert "4 errors." in result.stdout
 
 
 def test_with_the_database_a_check_compares_both(run: Run) -> None:

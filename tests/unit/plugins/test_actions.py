@@ -15,6 +15,7 @@ from engine.plugins.actions import (
     CLAIMED,
     SKIPPED,
     UNFIT,
+    UNSCOPED,
     Action,
     action,
     check_actions,
@@ -35,7 +36,9 @@ async def summarise(journal_id: str) -> object:
 def declare(handler: Callable[..., Awaitable[object]] = summarise, **more: object) -> Action:
     """An action that nothing is wrong with, unless told otherwise."""
     said = {"method": "GET", "path": "journal/{journal_id}/summary", "name": "journal_summary", "title": "Summary"}
-    arguments = {**said, **more}
+    arguments = {**said, "scope": "default", **more}
+    if arguments["scope"] == "left out":
+        del arguments["scope"]
     module = ModuleType("aether_actions_test")
 
     async def copied(journal_id: str) -> object:
@@ -112,8 +115,9 @@ async def _deaf() -> object:
         (declare(path="Journal/{journal_id}"), "is no path for an action"),
         (declare(path="journal/{journal_id}.{format}"), "is no path for an action"),
         (declare(path=""), "is no path for an action"),
+        (declare(scope="everybody"), "`everybody` is no scope"),
     ],
-    ids=["plain", "silent", "deaf", "name", "slashes", "capitals", "half", "empty"],
+    ids=["plain", "silent", "deaf", "name", "slashes", "capitals", "half", "empty", "scope"],
 )
 def test_an_action_that_cannot_be_served_is_an_error_with_a_place_and_a_way_out(declared: Action, said: str) -> None:
     served, findings = check_actions([declared], REGISTRY)
@@ -123,6 +127,15 @@ def test_an_action_that_cannot_be_served_is_an_error_with_a_place_and_a_way_out(
         assert (finding.code, finding.severity) == (UNFIT, "error")
         assert finding.place is not None
         assert finding.help
+
+
+def test_an_action_that_does_not_say_who_may_call_it_is_an_error_with_a_place_and_a_way_out() -> None:
+    served, (finding,) = check_actions([declare(scope="left out")], REGISTRY)
+    assert served == ()
+    assert (finding.code, finding.severity) == (UNSCOPED, "error")
+    assert finding.place is not None
+    assert finding.place.file.endswith("test_actions.py")
+    assert "action:journal_summary" in (finding.help or "")
 
 
 def test_two_actions_of_one_name_are_an_error_that_names_both_places() -> None:
@@ -167,7 +180,7 @@ def test_a_source_is_a_place(source: str, place: Place | None) -> None:
 
 
 def test_the_codes_say_by_their_letter_what_stops_a_start() -> None:
-    assert [code[0] for code in (BROKEN, UNFIT, CLAIMED, SKIPPED)] == ["R", "R", "R", "N"]
+    assert [code[0] for code in (BROKEN, UNFIT, CLAIMED, UNSCOPED, SKIPPED)] == ["R", "R", "R", "R", "N"]
 
 
 def test_each_action_is_a_route_below_the_prefix() -> None:
