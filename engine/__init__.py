@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.errors import Conflict as Conflict
     from engine.errors import ErrorItem as ErrorItem
     from engine.errors import Forbidden as Forbidden
+    from engine.errors import MethodNotAllowed as MethodNotAllowed
     from engine.errors import NotFound as NotFound
     from engine.errors import Problem as Problem
     from engine.errors import ValidationFailed as ValidationFailed
@@ -22,10 +23,18 @@ if TYPE_CHECKING:
     from engine.http.dependencies import Response as Response
     from engine.http.dependencies import envelope as envelope
     from engine.http.dependencies import page_envelope as page_envelope
+    from engine.language.ids import is_public_id as is_public_id
+    from engine.plan.read import not_found as not_found
     from engine.plugins.actions import action as action
+    from engine.plugins.layers import TRANSLATION as TRANSLATION
+    from engine.plugins.layers import Host as Host
+    from engine.plugins.layers import Translation as Translation
     from engine.plugins.overrides import Caller as Writer
     from engine.plugins.overrides import Values as Values
     from engine.plugins.overrides import Written as Written
+    from engine.principal import Principal as Principal
+    from engine.registry.resource import Registry as Registry
+    from engine.registry.resource import Resource as Resource
 
 # Name → where it is made, and what it is called there.
 _NAMES = {
@@ -41,6 +50,14 @@ _NAMES = {
     "Values": ("engine.plugins.overrides", "Values"),
     "Writer": ("engine.plugins.overrides", "Caller"),
     "Written": ("engine.plugins.overrides", "Written"),
+    # a layer around the application
+    "Host": ("engine.plugins.layers", "Host"),
+    "Translation": ("engine.plugins.layers", "Translation"),
+    "TRANSLATION": ("engine.plugins.layers", "TRANSLATION"),
+    "Registry": ("engine.registry.resource", "Registry"),
+    "Resource": ("engine.registry.resource", "Resource"),
+    "Principal": ("engine.principal", "Principal"),
+    "is_public_id": ("engine.language.ids", "is_public_id"),
     # a refusal
     "Problem": ("engine.errors", "Problem"),
     "NotFound": ("engine.errors", "NotFound"),
@@ -48,6 +65,8 @@ _NAMES = {
     "Conflict": ("engine.errors", "Conflict"),
     "ValidationFailed": ("engine.errors", "ValidationFailed"),
     "ErrorItem": ("engine.errors", "ErrorItem"),
+    "MethodNotAllowed": ("engine.errors", "MethodNotAllowed"),
+    "not_found": ("engine.plan.read", "not_found"),
 }
 
 __all__ = [
@@ -61,12 +80,21 @@ __all__ = [
     "Values",
     "Writer",
     "Written",
+    "Host",
+    "Translation",
+    "TRANSLATION",
+    "Registry",
+    "Resource",
+    "Principal",
+    "is_public_id",
     "Problem",
     "NotFound",
     "Forbidden",
     "Conflict",
     "ValidationFailed",
     "ErrorItem",
+    "MethodNotAllowed",
+    "not_found",
 ]
 
 

@@ -159,6 +159,8 @@ class Application:
         if self.limiter is not None:
             left = self.limiter.spend(caller_of(principal, request.client))
             common += ((b"ratelimit-policy", self.limiter.policy), (b"ratelimit", left))
+        if request.translation is not None:
+            request.translation.principal = principal
         request.mark("auth")
         return principal
 
@@ -174,6 +176,10 @@ class Application:
         if not rights.sees(target.resource.name):
             raise not_found()
         request.route = target.route
+        if request.translation is not None:
+            request.translation.is_seen = True
+            if request.translation.refusal is not None:
+                raise request.translation.refusal
         if request.method == "OPTIONS":
             return Reply(204, headers=((b"allow", serving.router.allow(target).encode()),), content_type=None)
         endpoint = serving.router.endpoint(target, request.method)

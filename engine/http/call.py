@@ -22,6 +22,7 @@ from engine.language.call import (
 from engine.language.json import decode_json
 from engine.language.query import parse_query, read_flags, split_query, unknown_parameter
 from engine.language.search import EMPTY_SEARCH, SearchBody
+from engine.plugins.layers import TRANSLATION, Translation
 from engine.settings import Settings
 
 
@@ -37,6 +38,7 @@ class Request:
         request_id: Known by it in reply and log.
         marks: Times at which stages ended, by name, for ``Server-Timing``.
         route: The route template, for logs and metrics; never with an id in it.
+        translation: What a layer around the application says of it; None where the client sent it so himself.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Request:
     account: str | None = None
     caller: str = "anonymous"
     problem: str | None = None
+    translation: Translation | None = None
 
     def mark(self, stage: str) -> None:
         """Note that a stage has ended now."""
@@ -110,7 +113,9 @@ class Request:
             UnsupportedMediaType, PayloadTooLarge, RequestTimeout, BadJson, ValidationFailed: As their names say.
         """
         check_content_type(self.header(b"content-type"), self.header(b"content-encoding"))
-        return decode_json(await self.body(max_bytes))
+        value = decode_json(await self.body(max_bytes))
+        translation = self.translation
+        return value if translation is None or translation.rewrite is None else translation.rewrite(value)
 
     async def body(self, max_bytes: int) -> bytes:
         """Read the body, refusing early what is too large.
@@ -182,6 +187,7 @@ def make_request(scope: Scope, receive: Receive, request_id: str, settings: Sett
         request_id=request_id,
         client=client[0] if client else "",
         settings=settings,
+        translation=scope.get(TRANSLATION),
     )
 
 

@@ -1,0 +1,50 @@
+"""The API of a layer around the application: a plug-in that makes requests of V3 out of others, and their replies.
+
+Such a layer is a plain ASGI application. It puts a `Translation` into the scope of the request that it has made,
+under `TRANSLATION`, and calls the application inside. So what it has to say is said where the engine says it: bodies
+are read, bounded and checked once, by the engine; a refusal comes after credentials and rights; and the layer learns
+who asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.errors import Problem
+from engine.principal import Principal
+from engine.registry.resource import Registry
+from engine.settings import Settings
+
+TRANSLATION = "aether.translation"
+
+
+@dataclass(slots=True)
+class Translation:
+    """What a layer says of a request that it has made, and what it learns about it.
+
+    Attributes:
+        rewrite: Makes the body that V3 takes of the decoded one that came, or raises a `Problem`; None = it stays.
+        refusal: Why no request could be made of the one that came. It is raised as soon as the caller is known and may
+            see the type, and before anything else of the request is looked at.
+        principal: Who asked; None until he is known.
+        is_seen: The caller is known and may see the type.
+    """
+
+    rewrite: Callable[[object], object] | None = None
+    refusal: Problem | None = None
+    principal: Principal | None = None
+    is_seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a layer may know of the engine around it.
+
+    Attributes:
+        registry: The registry that is served now; another object after a reload.
+        settings: As the engine was started with.
+    """
+
+    registry: Callable[[], Registry]
+    settings: Settings
