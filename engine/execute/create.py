@@ -95,6 +95,7 @@ async def create_object(runtime: Runtime, call: WriteCall, context: PlanContext)
 
     async def work(session: Session) -> Outcome:
         sprout = _plan_sprout(session, resource, call.body, bound, account, "")
+        store_further(session, resource, sprout.draft, call.further)
         await _resolve(session, sprout, account)
         faults = _faults_of(sprout)
         if faults:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from engine.errors import StorageFault
 from engine.execute.faults import name_fault
-from engine.execute.runtime import Prepared, with_rules
-from engine.execute.session import Session, WriteCall
+from engine.execute.runtime import Prepared, Runtime, with_rules
+from engine.execute.session import Session, WriteCall, run_write
 from engine.language.ids import is_public_id
 from engine.language.search import EMPTY_SEARCH
 from engine.plan.read import chain_values, not_found, plan_get
-from engine.plan.shape import Deleted, ReadPlan, ReadShape, Selection
+from engine.plan.selection import id_selection
+from engine.plan.shape import Deleted, PlanContext, ReadPlan, ReadShape, Selection
 from engine.plan.tenancy import account_values
 from engine.plan.values import Reference
 from engine.plan.write import HoldShape, UpdateShape
@@ -68,6 +69,19 @@ async def read_held_row(session: Session, resource: Resource, plan: ReadPlan) ->
     row, _prepared = await read_row(session, plan)
     await session.fetch(HoldShape(resource.name, session.viewer), {"row_id": row[0]})
     return await read_row(session, plan)
+
+
+async def hold_object(runtime: Runtime, call: WriteCall, context: PlanContext) -> None:
+    """Keep others from writing an object until the transaction that `runtime` stands for ends.
+
+    Raises:
+        NotFound: It is not there for the caller.
+    """
+
+    async def work(session: Session) -> None:
+        await read_held_row(session, call.resource, plan_present(call, session, id_selection(call.resource.name)))
+
+    await run_write(runtime, context, work, in_transaction=True)
 
 
 async def present_version(session: Session, call: WriteCall, row: Row) -> str:

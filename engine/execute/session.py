@@ -52,6 +52,7 @@ class WriteCall:
         search: Its `fields` and `expand` say what is answered.
         is_trial: ``validate_only``: do everything and keep nothing.
         is_hard: Delete for good.
+        further: Values that only code may set, by wire name, as overrides return them; on top of the body's.
     """
 
     resource: Resource
@@ -62,6 +63,7 @@ class WriteCall:
     if_match: Precondition | None = None
     is_trial: bool = False
     is_hard: bool = False
+    further: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +182,20 @@ class Session:
 
 
 class _Within:
-    """A transaction that reads take for a database."""
+    """A transaction that reads and writes take for a database.
 
-    def __init__(self, runner: Runner, dialect: Dialect) -> None:
+    Attributes:
+        effects: What is to be done when the transaction is committed; None where only reads run in it.
+        refused: Why a write in it failed: what that write had done by then stands in the transaction.
+    """
+
+    def __init__(self, runner: Runner, dialect: Dialect, effects: Effects | None = None) -> None:
         self.dialect = dialect
+        self.runner = runner
         self.fetch = runner.fetch
+        self.execute = runner.execute
+        self.effects = effects
+        self.refused: Exception | None = None
 
 
 class _Undone(Exception):
@@ -212,12 +223,20 @@ async def run_write(
         in_transaction: Whether it has more than one writing statement, or something to check behind one.
         is_trial: Roll back whatever it did.
     """
-    effects = Effects()
+    within = runtime.database if isinstance(runtime.database, _Within) else None
+    effects = within.effects if within is not None and within.effects is not None else Effects()
     viewer = view_accounts(context.principal, context.rights)
     now = context.now.replace(tzinfo=None)
 
     def session(runner: Runner) -> Session:
         return Session(runtime, context, runner, effects, viewer, now)
+
+    if within is not None:
+        try:
+            return await work(session(within.runner))
+        except Exception as fault:
+            within.refused = fault
+            raise
 
     async def attempt(transaction: Transaction) -> T:
         effects.clear()
@@ -238,6 +257,33 @@ async def run_write(
     finally:
         # Each statement was its own commit: what was noted is done, whatever failed afterwards.
         await _publish(runtime, effects)
+
+
+async def run_together(runtime: Runtime, work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Run several reads and writes in one transaction, and announce the writes once it is committed.
+
+    A write that is refused undoes all of them, whether or not `work` catches the refusal.
+
+    Args:
+        runtime: The running engine.
+        work: Given the engine to read and write by, one call after another. It runs again when the transaction loses
+            a lock, so it has no effect but its writes.
+    """
+    if isinstance(runtime.database, _Within):
+        return await work(runtime)
+    effects = Effects()
+
+    async def attempt(transaction: Transaction) -> T:
+        effects.clear()
+        within = _Within(transaction, runtime.dialect, effects)
+        result = await work(replace(runtime, database=cast(Database, within)))
+        if within.refused is not None:
+            raise within.refused
+        return result
+
+    result = await runtime.database.run(attempt)
+    await _publish(runtime, effects)
+    return result
 
 
 async def _publish(runtime: Runtime, effects: Effects) -> None:

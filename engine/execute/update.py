@@ -210,6 +210,7 @@ class _Change:
                 self.overrides.validate(after, before)
             except ValidationFailed as refused:
                 draft.adopt(refused, self.pointer)
+        store_further(session, resource, draft, call.further)
         found = await resolve_references(session, draft, checks=is_again)
         refuse_strangers(draft, found, account)
         own = ResolvedRow(row[0], account)
@@ -257,7 +258,7 @@ class _Change:
         )
         whole = self.overrides.needs_before
         if not self.resource.version:
-            named |= self._stored_names()
+            named |= self._stored_names() | frozenset(self.call.further)
         return before_selection(self.resource, reply, named, whole=whole)
 
     def _stored_names(self) -> frozenset[str]:

@@ -2,7 +2,8 @@
 
 from engine.execute.create import create_object
 from engine.execute.delete import delete_object, restore_object
-from engine.execute.session import Outcome, WriteCall
+from engine.execute.present import hold_object
+from engine.execute.session import Outcome, WriteCall, run_together
 from engine.execute.update import move_object, update_object
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "WriteCall",
     "create_object",
     "delete_object",
+    "hold_object",
     "move_object",
     "restore_object",
+    "run_together",
     "update_object",
 ]

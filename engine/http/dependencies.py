@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends
 from starlette.requests import Request as HttpRequest
@@ -19,7 +19,15 @@ from engine.auth.tokens import refuse
 from engine.errors import Forbidden
 from engine.execute.read import Page, read_one, read_page
 from engine.execute.runtime import Runtime
-from engine.execute.write import Outcome, WriteCall, create_object, delete_object, update_object
+from engine.execute.write import (
+    Outcome,
+    WriteCall,
+    create_object,
+    delete_object,
+    hold_object,
+    run_together,
+    update_object,
+)
 from engine.http.call import Request
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import PRIVATE_HEADERS, Reply
@@ -45,6 +53,7 @@ __all__ = [
     "page_envelope",
 ]
 
+T = TypeVar("T")
 Write = Callable[[Runtime, WriteCall, PlanContext], Awaitable[Outcome]]
 
 
@@ -83,15 +92,31 @@ class CallerContext:
         if self.principal is ANONYMOUS:
             raise refuse()
 
-    async def get(self, type_name: str, public_id: str, *, fields: Sequence[str] | None = None) -> JsonObject:
+    async def get(
+        self,
+        type_name: str,
+        public_id: str,
+        *,
+        fields: Sequence[str] | None = None,
+        expand: object = None,
+        hold: bool = False,
+    ) -> JsonObject:
         """Read one object as ``GET /v3/crud/{type}/{id}`` would.
+
+        Args:
+            type_name: What to read.
+            public_id: Which.
+            fields: What to answer; None = as usual.
+            expand: Relations to answer too, as a search body says them.
+            hold: Keep others from writing it until `transact` ends: for a new value that is made of the present one.
 
         Raises:
             NotFound: There is none for this caller.
         """
         context = self._context(None)
-        search = SearchBody(fields=tuple(fields) if fields is not None else None)
-        plan = plan_get(self._resource(type_name), public_id, (), search, context)
+        if hold:
+            await hold_object(self.runtime, WriteCall(resource=self._resource(type_name), public_id=public_id), context)
+        plan = plan_get(self._resource(type_name), public_id, (), _shown(fields, expand), context)
         return (await read_one(self.runtime, plan, context)).data
 
     async def search(
@@ -115,10 +140,36 @@ class CallerContext:
         plan = plan_list(resource, (), search, context, cursor_key=self.runtime.cursor_key)
         return await read_page(self.runtime, plan, context)
 
+    async def transact(self, work: Callable[[CallerContext], Awaitable[T]]) -> T:
+        """Run several reads and writes in one transaction; the writes are announced once it is committed.
+
+        Args:
+            work: Given a caller whose calls all run in the transaction, one after another. A write that is refused
+                undoes all of them, even where `work` catches the refusal. It runs again when the transaction loses
+                a lock: it has no effect but its writes.
+
+        Returns:
+            What `work` returned.
+        """
+        return await run_together(self.runtime, lambda runtime: work(replace(self, runtime=runtime)))
+
     async def create(
-        self, type_name: str, body: Mapping[str, Any], *, fields: Sequence[str] | None = None
+        self,
+        type_name: str,
+        body: Mapping[str, Any],
+        *,
+        fields: Sequence[str] | None = None,
+        expand: object = None,
+        further: Mapping[str, object] | None = None,
     ) -> JsonObject:
-        """Create an object as ``POST /v3/crud/{type}/`` would, in a transaction of its own.
+        """Create an object as ``POST /v3/crud/{type}/`` would, in a transaction of its own or in `transact`'s.
+
+        Args:
+            type_name: What to create.
+            body: As a caller would send it.
+            fields: What to answer; None = as usual.
+            expand: Relations to answer too, as a search body says them.
+            further: Values that only code may set (read-only fields), by wire name, as overrides return them.
 
         Returns:
             The object; its id alone where the caller may create but not read.
@@ -126,17 +177,34 @@ class CallerContext:
         Raises:
             ValidationFailed, Conflict, Forbidden, NotFound: As the call would be refused.
         """
-        return await self._write(create_object, self._call(type_name, "", body, fields))
+        call = self._call(type_name, "", body, fields, expand, further)
+        return await self._write(create_object, call)
 
     async def update(
-        self, type_name: str, public_id: str, body: Mapping[str, Any], *, fields: Sequence[str] | None = None
+        self,
+        type_name: str,
+        public_id: str,
+        body: Mapping[str, Any],
+        *,
+        fields: Sequence[str] | None = None,
+        expand: object = None,
+        further: Mapping[str, object] | None = None,
     ) -> JsonObject:
         """Change an object as ``PATCH /v3/crud/{type}/{id}`` would: what `body` leaves out stays.
+
+        Args:
+            type_name: What to change.
+            public_id: Which.
+            body: As a caller would send it.
+            fields: What to answer; None = as usual.
+            expand: Relations to answer too, as a search body says them.
+            further: Values that only code may set (read-only fields), by wire name, as overrides return them.
 
         Raises:
             NotFound, ValidationFailed, Conflict, Forbidden: As the call would be refused.
         """
-        return await self._write(update_object, self._call(type_name, public_id, body, fields))
+        call = self._call(type_name, public_id, body, fields, expand, further)
+        return await self._write(update_object, call)
 
     async def delete(self, type_name: str, public_id: str, *, hard: bool = False) -> None:
         """Delete an object as ``DELETE /v3/crud/{type}/{id}`` would.
@@ -147,9 +215,22 @@ class CallerContext:
         call = WriteCall(resource=self._resource(type_name), public_id=public_id, is_hard=hard)
         await delete_object(self.runtime, call, self._context(None))
 
-    def _call(self, type_name: str, public_id: str, body: Mapping[str, Any], fields: Sequence[str] | None) -> WriteCall:
-        search = SearchBody(fields=tuple(fields) if fields is not None else None)
-        return WriteCall(resource=self._resource(type_name), public_id=public_id, body=dict(body), search=search)
+    def _call(
+        self,
+        type_name: str,
+        public_id: str,
+        body: Mapping[str, Any],
+        fields: Sequence[str] | None,
+        expand: object,
+        further: Mapping[str, object] | None,
+    ) -> WriteCall:
+        return WriteCall(
+            resource=self._resource(type_name),
+            public_id=public_id,
+            body=dict(body),
+            search=_shown(fields, expand),
+            further=further or {},
+        )
 
     async def _write(self, write: Write, call: WriteCall) -> JsonObject:
         outcome = await write(self.runtime, call, self._context(None))
@@ -170,6 +251,12 @@ class CallerContext:
             now=datetime.now(UTC),
             timezone=timezone or "UTC",
         )
+
+
+def _shown(fields: Sequence[str] | None, expand: object) -> SearchBody:
+    """What of an object is answered, as a search body says it."""
+    asked = {"fields": None if fields is None else list(fields), "expand": expand}
+    return parse_search({key: value for key, value in asked.items() if value is not None})
 
 
 async def get_caller(request: HttpRequest) -> CallerContext:
