@@ -90,6 +90,14 @@ class CacheUnreachable(NamedTuple):
     reason: str
 
 
+class BlobsFailed(NamedTuple):
+    """The file store could not do what was asked of it. `reason` may hold a path: it is for operators alone."""
+
+    operation: str
+    error: str
+    reason: str
+
+
 class HookFailed(NamedTuple):
     """A subscriber of changes, or a hook after a commit, raised; the write itself stands."""
 
@@ -128,6 +136,7 @@ Observation = (
     | DatabaseUnreachable
     | PoolExhausted
     | CacheUnreachable
+    | BlobsFailed
     | HookFailed
     | ChangesDropped
     | ObservationsDropped
@@ -143,6 +152,7 @@ LINES: Mapping[type, tuple[str, str]] = {
     DatabaseUnreachable: ("engine.io.database", "error"),
     PoolExhausted: ("engine.io.database", "warning"),
     CacheUnreachable: ("engine.io.cache", "warning"),
+    BlobsFailed: ("engine.io.blobs", "error"),
     HookFailed: ("engine.io.changes", "error"),
     ChangesDropped: ("engine.io.changes", "warning"),
     ObservationsDropped: ("engine.io.sinks", "error"),

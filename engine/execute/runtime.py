@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.io.blobs import BlobStore
 from engine.io.changes import Changes
 from engine.io.database import Database
 from engine.io.resolver import Resolver
@@ -49,6 +50,7 @@ class Runtime:
         changes: Takes committed writes.
         overrides: What YAML cannot say, by type.
         cursor_key: Seals cursors; the same in all workers.
+        blobs: Where the bytes of files are.
         writes: Compiled statements of writes; kept by `execute/session.py`.
         layouts: What a selection takes of a row that was just written; see `layout`.
     """
@@ -60,6 +62,7 @@ class Runtime:
     changes: Changes
     overrides: Mapping[str, Overrides]
     cursor_key: bytes
+    blobs: BlobStore
     writes: dict[WriteShape, Statement] = field(default_factory=dict)
     layouts: dict[Selection, tuple[SelectedColumn, ...]] = field(default_factory=dict)
     _prepared: OrderedDict[ReadShape, Prepared] = field(default_factory=OrderedDict)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from engine.observe import (
+    BlobsFailed,
     CacheUnreachable,
     ChangesDropped,
     DatabaseUnreachable,
@@ -38,6 +39,7 @@ COUNTED: dict[type, tuple[str, str]] = {
     TransactionRetried: ("aether_transaction_retries", "Transactions that were run again"),
     DatabaseUnreachable: ("aether_database_faults", "Connections to the database that failed"),
     PoolExhausted: ("aether_pool_waits_in_vain", "Requests that got no connection in time"),
+    BlobsFailed: ("aether_blob_faults", "Times that the file store failed"),
     CacheUnreachable: ("aether_cache_faults", "Times that Redis did not answer"),
     HookFailed: ("aether_hook_faults", "Hooks and subscribers that raised"),
     ChangesDropped: ("aether_changes_dropped", "Changes that were not announced"),

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from engine.auth.gate import Authenticator, make_authenticator
 from engine.auth.limits import RateLimiter, make_limiter
@@ -27,6 +25,7 @@ from engine.http.health import health_router
 from engine.http.meta import meta_router
 from engine.http.routes import make_router, root_endpoints
 from engine.http.server import Server
+from engine.io.blobs import open_blobs
 from engine.io.cache import Cache, RedisCache, open_cache
 from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
@@ -75,6 +74,7 @@ class Engine:
                 await task
         await self.changes.close()
         await self.authenticator.close()
+        await self.runtime.blobs.close()
         await self.cache.close()
         await self.database.close()
 
@@ -106,7 +106,9 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         size=settings.id_cache_size,
     )
     changes = Changes()
-    runtime = Runtime(registry, tables, database, resolver, changes, plugins.overrides, cursor_key(settings))
+    blobs = open_blobs(settings)
+    key = cursor_key(settings)
+    runtime = Runtime(registry, tables, database, resolver, changes, plugins.overrides, key, blobs)
     authenticator = make_authenticator(settings, registry, database)
     limiter = make_limiter(settings, shared)
     describer = Describer(plugins.actions)
@@ -120,14 +122,11 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         if shared is not None and await shared.ping() is None:
             raise OSError("Redis does not answer")
 
-    async def check_storage() -> None:
-        await asyncio.to_thread(_check_storage, settings)
-
     action_routes = action_router(plugins.actions)
     fallback = make_fallback(
         [
             health_router(
-                {"database": check_database, "cache": check_cache, "storage": check_storage},
+                {"database": check_database, "cache": check_cache, "storage": blobs.check},
                 sinks.metrics.render,
                 lambda: runtime.registry,
             ),
@@ -186,11 +185,3 @@ def _settle_memory() -> None:
 
 def _observe_statement(text: str, duration_s: float, rows: int) -> None:
     observe(StatementRan(text, duration_s, rows))
-
-
-def _check_storage(settings: Settings) -> None:
-    if settings.storage_url.startswith("file:"):
-        path = Path(settings.storage_url.removeprefix("file:"))
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK):
-            raise PermissionError("the storage directory is not writable")

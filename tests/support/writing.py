@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,6 +23,7 @@ from engine.execute.write import (
     restore_object,
     update_object,
 )
+from engine.io.blobs.directory import DirectoryStore
 from engine.io.changes import Change, Changes
 from engine.io.database import Database
 from engine.io.resolver import Resolver
@@ -137,7 +140,16 @@ class Engine:
 
         announcer.subscribe("test", note)
         self.announcer = announcer
-        self.runtime = Runtime(registry, self.tables, database, resolver, announcer, overrides, cursor_key=b"k" * 32)
+        self.runtime = Runtime(
+            registry,
+            self.tables,
+            database,
+            resolver,
+            announcer,
+            overrides,
+            cursor_key=b"k" * 32,
+            blobs=DirectoryStore(Path(tempfile.gettempdir(), "aether-test-without-blobs")),
+        )
         self.statements: list[str] = []
 
     async def create_tables(self) -> None:

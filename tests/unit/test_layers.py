@@ -18,6 +18,7 @@ LAYERS = {
     "engine.errors": 0,
     "engine.settings": 0,
     "engine.observe": 0,
+    "engine.faultpoints": 0,
     "engine.principal": 0,
     "engine.registry": 1,
     "engine.language": 2,

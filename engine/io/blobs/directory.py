@@ -1,0 +1,348 @@
+"""Blobs in a directory: ``ab/cd/<digest>`` below it, uploads under way in ``tmp``, and the lock of the clean-up.
+
+A path is made of a digest or of our own random words, never of what a caller said. All disk work runs in threads of
+the store's own. What a store is stands in `store.py`; an upload's way in stands in `incoming.py`.
+
+Keeping a blob always renames the upload's file over whatever lies there: these are the same bytes, so nothing is
+lost, a damaged copy is replaced, and nobody can tell by the time it takes whether they were there before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import fcntl
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self, TypeVar
+
+from engine.errors import Unavailable
+from engine.io.blobs.faults import refuse
+from engine.io.blobs.incoming import DirectoryUpload, open_temporary
+from engine.io.blobs.store import CHUNK_BYTES, Leftover, OpenBlob, Stored, Upload, is_digest, require_digest
+
+T = TypeVar("T")
+
+THREADS = 16
+SMALL_BYTES = 64 * 1024
+DIRECTORY_MODE = 0o750
+LOCK = "lock"
+TEMPORARY = "tmp"
+LOCK_PATIENCE_S = 5.0
+LOCK_PAUSE_S = 0.005
+
+
+class DirectoryStore:
+    """A store in a directory of one file system. Several processes may use it at once.
+
+    Args:
+        root: The directory; it is made when it is first needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+
+    def path_of(self, digest: str) -> Path:
+        """Where a blob lies, or would."""
+        require_digest(digest)
+        return self._root / digest[:2] / digest[2:4] / digest
+
+    def begin(self) -> Upload:
+        """Begin an upload."""
+        return DirectoryUpload(self)
+
+    async def open(self, digest: str) -> OpenBlob | None:
+        """Open a blob; a small one is read in the same go."""
+        path = self.path_of(digest)
+        try:
+            file, size_bytes, head = await self.run(lambda: _open_file(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise refuse("open", error) from error
+        return _OpenFile(self, digest, file, size_bytes, head)
+
+    async def size(self, digest: str) -> int | None:
+        """How many bytes a blob is."""
+        path = self.path_of(digest)
+        try:
+            return (await self.run(lambda: os.stat(path))).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise refuse("stat", error) from error
+
+    async def refresh(self, digest: str) -> bool:
+        """Set a blob's time of modification to now."""
+        path = self.path_of(digest)
+
+        def touch() -> None:
+            with self.locked(is_exclusive=False):
+                os.utime(path)
+
+        try:
+            await self.run(touch)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise refuse("refresh", error) from error
+        return True
+
+    async def remove(self, digest: str, *, older_than: float) -> bool:
+        """Remove a blob, unless it was modified since `older_than`."""
+        path = self.path_of(digest)
+
+        def unlink() -> bool:
+            # While this is held nobody keeps or refreshes: what was looked at is what is removed.
+            with self.locked(is_exclusive=True):
+                if os.stat(path).st_mtime >= older_than:
+                    return False
+                os.unlink(path)
+            return True
+
+        try:
+            return await self.run(unlink)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise refuse("remove", error) from error
+
+    async def list(self) -> AsyncIterator[Stored]:
+        """Every blob, one of 256 directories after the other."""
+        for number in range(256):
+            try:
+                found = await self.run(partial(_all_blobs_in, self._root / f"{number:02x}"))
+            except OSError as error:
+                raise refuse("list", error) from error
+            for stored in found:
+                yield stored
+
+    async def list_leftovers(self) -> AsyncIterator[Leftover]:
+        """The files of uploads, dead and under way."""
+        try:
+            found = await self.run(lambda: list(_leftovers_in(self._root / TEMPORARY)))
+        except OSError as error:
+            raise refuse("list", error) from error
+        for leftover in found:
+            yield leftover
+
+    async def remove_leftover(self, leftover: Leftover, *, older_than: float) -> bool:
+        """Remove an upload's file; a running upload holds a lock on it."""
+        path = self._root / TEMPORARY / Path(leftover.name).name
+        try:
+            return await self.run(lambda: _remove_dead(path))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise refuse("remove", error) from error
+
+    async def now(self) -> float:
+        """The clock that the file system takes times of modification from."""
+
+        def read_clock() -> float:
+            with self._lock_file() as file:
+                os.utime(file)
+                return os.fstat(file).st_mtime
+
+        try:
+            return await self.run(read_clock)
+        except OSError as error:
+            raise refuse("clock", error) from error
+
+    async def check(self) -> None:
+        """Write a file and remove it."""
+
+        def try_it() -> None:
+            file, path = open_temporary(self.temporary())
+            try:
+                os.write(file, b"?")
+            finally:
+                os.unlink(path)
+                os.close(file)
+
+        try:
+            await self.run(try_it)
+        except OSError as error:
+            raise refuse("check", error) from error
+
+    async def close(self) -> None:
+        """Let the threads end what they have begun."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    # ------------------------------------------------------------ for uploads and open blobs
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run disk work in one of the store's threads. A cancelled caller leaves it running to its end."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Begin disk work in one of the store's threads."""
+        return self._threads.submit(work)
+
+    def temporary(self) -> Path:
+        """The directory of uploads under way, made where it is not there."""
+        path = self._root / TEMPORARY
+        path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        return path
+
+    def place(self, digest: str) -> Path:
+        """The path of a blob, whose directory is made where it is not there."""
+        path = self.path_of(digest)
+        path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        return path
+
+    @contextmanager
+    def locked(self, *, is_exclusive: bool) -> Iterator[None]:
+        """Hold the store's lock, with others or alone; it ends with the process that holds it, however that ends.
+
+        Raises:
+            TimeoutError: Somebody holds it for far longer than anybody should.
+        """
+        kind = fcntl.LOCK_EX if is_exclusive else fcntl.LOCK_SH
+        give_up_at = monotonic() + LOCK_PATIENCE_S
+        with self._lock_file() as file:
+            while True:
+                try:
+                    fcntl.flock(file, kind | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if monotonic() > give_up_at:
+                        raise TimeoutError("the store's lock is held") from error
+                    sleep(LOCK_PAUSE_S)
+            yield
+
+    @contextmanager
+    def _lock_file(self) -> Iterator[int]:
+        self._root.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        file = os.open(self._root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+
+class _OpenFile:
+    """An open file of a blob."""
+
+    def __init__(self, store: DirectoryStore, digest: str, file: int, size_bytes: int, head: bytes) -> None:
+        self._store = store
+        self._digest = digest
+        self._file = file
+        self._size_bytes = size_bytes
+        self._head = head
+        self._reading = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    @property
+    def fileno(self) -> int | None:
+        return self._file
+
+    async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes; while a chunk is being used, the next one is being read."""
+        last = self._size_bytes if end is None else min(end, self._size_bytes)
+        if len(self._head) == self._size_bytes:
+            if start < last:
+                yield self._head[start:last]
+            return
+        coming = self._begin_reading(start, last)
+        while coming is not None:
+            try:
+                chunk = await asyncio.wrap_future(coming)
+            except OSError as error:
+                raise refuse("read", error) from error
+            if not chunk:
+                raise Unavailable("The file's bytes cannot be read at the moment.")
+            start += len(chunk)
+            coming = self._begin_reading(start, last)
+            yield chunk
+
+    def _begin_reading(self, start: int, last: int) -> Future[bytes] | None:
+        if start >= last:
+            return None
+        return self._store.submit(lambda: self._read_at(start, min(CHUNK_BYTES, last - start)))
+
+    def _read_at(self, start: int, number: int) -> bytes:
+        # The lock keeps the descriptor from being closed, and given to another file, below a read that runs on.
+        with self._reading:
+            return b"" if self._is_closed else os.pread(self._file, number, start)
+
+    def _close(self) -> None:
+        with self._reading:
+            self._is_closed = True
+            os.close(self._file)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Not waited for: whoever leaves because he was cancelled cannot wait.
+        self._store.submit(self._close)
+
+
+def _open_file(path: Path) -> tuple[int, int, bytes]:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        size_bytes = os.fstat(file).st_size
+        return file, size_bytes, os.pread(file, SMALL_BYTES, 0) if size_bytes <= SMALL_BYTES else b""
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def _blobs_in(directory: Path) -> Iterator[Stored]:
+    """The blobs below one of the 256 directories; what is no blob, or not where it belongs, is none."""
+    for inner in _entries(directory):
+        for entry in _entries(Path(inner.path)):
+            if is_digest(entry.name) and entry.name.startswith(directory.name + inner.name):
+                with suppress(FileNotFoundError):
+                    found = entry.stat(follow_symlinks=False)
+                    yield Stored(entry.name, found.st_size, found.st_mtime)
+
+
+def _all_blobs_in(directory: Path) -> builtins.list[Stored]:
+    return list(_blobs_in(directory))
+
+
+def _leftovers_in(directory: Path) -> Iterator[Leftover]:
+    for entry in _entries(directory):
+        with suppress(FileNotFoundError):
+            found = entry.stat(follow_symlinks=False)
+            yield Leftover(entry.name, found.st_size, found.st_mtime)
+
+
+def _entries(directory: Path) -> builtins.list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _remove_dead(path: Path) -> bool:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(file)
+    return True
