@@ -2,9 +2,10 @@
 
 from engine.execute.create import create_object
 from engine.execute.delete import delete_object, restore_object
+from engine.execute.move import move_object
 from engine.execute.present import hold_object
 from engine.execute.session import Outcome, WriteCall, run_together
-from engine.execute.update import move_object, update_object
+from engine.execute.update import update_object
 
 __all__ = [
     "Outcome",

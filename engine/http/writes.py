@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from engine.execute import create, delete, update
+from engine.execute import create, delete, move, update
 from engine.execute.runtime import Runtime
 from engine.execute.session import Outcome, WriteCall
 from engine.http.call import refuse_promises
@@ -51,7 +51,7 @@ async def replace_object(asked: Asked) -> Reply:
 
 async def move_object(asked: Asked) -> Reply:
     """``POST /v3/crud/{type}/{id}/move``: another parent."""
-    return await _change(asked, update.move_object)
+    return await _change(asked, move.move_object)
 
 
 async def restore_object(asked: Asked) -> Reply:
