@@ -11,6 +11,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from engine.registry.assemble import Assembler
+from engine.registry.check_sign_in import read_sign_in
 from engine.registry.drafts import Draft, start_type
 from engine.registry.findings import Report
 from engine.registry.finish import finish_type
@@ -53,6 +54,7 @@ def build_registry(
         roles=MappingProxyType({role: tuple(scopes) for role, scopes in said.roles.items()}),
         user_type=said.auth.user if said.auth and said.auth.user in types else None,
         require_user=bool(said.auth and said.auth.require_user),
+        sign_in=read_sign_in(said.auth, types),
         account_type=account_type,
         limits=Limits(**limits),
         timezone=said.timezone,

@@ -1,13 +1,14 @@
 """All cross-checks of a registry, in their order: what its words mean together.
 
 Before building: the ties between types (`check_ties.py`). After it: names of fields
-(`check_words.py`), rights and row rules (`check_rights.py`), and advice (`advice.py`).
+(`check_words.py`), rights and row rules (`check_rights.py`), who signs in (`check_sign_in.py`), advice (`advice.py`).
 """
 
 from __future__ import annotations
 
 from engine.registry.advice import advise
 from engine.registry.check_rights import check_rights
+from engine.registry.check_sign_in import check_sign_in
 from engine.registry.check_ties import check_ties
 from engine.registry.check_words import check_words, uncertain_types
 from engine.registry.findings import Report
@@ -35,4 +36,5 @@ def check_registry(
     uncertain = uncertain_types(said, reflection)
     check_words(registry, said, reflection, uncertain, report)
     check_rights(registry, said, uncertain, report)
+    check_sign_in(registry, said, uncertain, report)
     advise(registry, said, reflection, report)

@@ -304,6 +304,13 @@ PAGES: Mapping[str, Page] = {
         "neither role nor scope",
         "`read` and `write` of a field take a role of this file, or a scope.",
     ),
+    "R505": Page(
+        "sign-in does not fit",
+        "`auth` names the field that people sign in with, the one with `password: true`, and a json list of their "
+        "roles. Roles are rights: a field that everybody who may change a user can write would give them away.",
+        wrong="auth: {user: user, roles: roles}   # roles: {type: json}",
+        right='roles: {type: json, items: string, write: "meta:roles"}',
+    ),
     # ---------------------------------------------------------------- plug-ins
     "R601": Page(
         "plug-in does not fit",

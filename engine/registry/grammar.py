@@ -310,10 +310,14 @@ class TypeDeclaration(Model):
 
 
 class AuthDeclaration(Model):
-    """Which type's rows are people."""
+    """Which type's rows are people, and how they sign in."""
 
     user: str
     require_user: bool = False
+    login: str | None = Field(default=None, description="The field that people sign in with; `email` when left out.")
+    password: str | None = Field(default=None, description="The field with `password: true`, where there are several.")
+    roles: str | None = Field(default=None, description="A json field with a user's roles, which not all may write.")
+    default_roles: list[str] = Field(default=[], description="Roles of users without any of their own.")
 
 
 class IdsDeclaration(Model):

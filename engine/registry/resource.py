@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.registry.legacy import NO_SWITCHES, LegacySwitches
+from engine.registry.sign_in import SignInFields
 
 OnDelete = Literal["cascade", "restrict", "detach"]
 
@@ -338,6 +339,7 @@ class Registry:
         roles: Role → scopes.
         user_type: The type whose rows are people (`auth.user`), or None.
         require_user: Whether a token's ``sub`` must have a row.
+        sign_in: By which of its fields people sign in; None where nobody can.
         account_type: The type with ``account: self``, or None.
         timezone: IANA zone in which reflected DATETIME columns are stored.
         digest: Hash of all that was declared and reflected, 16 hex characters.
@@ -350,6 +352,7 @@ class Registry:
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     user_type: str | None = None
     require_user: bool = False
+    sign_in: SignInFields | None = None
     account_type: str | None = None
     limits: Limits = Limits()
     timezone: str = "UTC"

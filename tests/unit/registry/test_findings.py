@@ -111,7 +111,7 @@ CASES = [
     # keys and syntax
     ('display: "{title}"', 'dispaly: "{title}"', "R101", "dispaly", "did you mean `display`?"),
     ("born: {type: date}", "born: {type: date, requird: true}", "R101", "requird", "did you mean `required`?"),
-    ("auth: {user: person}", "auth: {user: person, x: 1}", "R101", "x", "known here: user, require_user"),
+    ("auth: {user: person}", "auth: {user: person, x: 1}", "R101", "x", "known here: user, require_user, login"),
     ("version: 1", "version: 2", "R107", "2", ""),
     ("version: 1\n", "", "R102", "", "add `version: 1`"),
     ("    table: book_page\n", "", "R102", "book_page", "add `table:`"),
@@ -226,6 +226,11 @@ CASES = [
     ("sort: [number]", "rows: {viwer: {number: 1}}", "R502", "viwer", "did you mean `viewer`?"),
     ("sort: [number]", "public: read", "R503", "read", "published"),
     ("born: {type: date}", "born: {type: date, read: viwer}", "R504", "viwer", "did you mean `viewer`?"),
+    ("{user: person}", "{user: person, login: nme}", "R202", "nme", "did you mean `name`?"),
+    ("{user: person}", "{user: person, login: born}", "R505", "born", ""),
+    ("{user: person}", "{user: person, password: secret_word}", "R505", "secret_word", "password: true"),
+    ("{user: person}", "{user: person, roles: name}", "R505", "name", ""),
+    ("{user: person}", "{user: person, default_roles: [viwer]}", "R505", "viwer", "did you mean `viewer`?"),
     # advice
     ("sort: [number]", "history: true", "W101", "history", ""),
     ("note: {type: text}", "limit: {type: integer}", "W102", "limit", "`filter=`"),
