@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.types import Send
 
+from engine.http.wire import write_whole
+
 JSON_TYPE = b"application/json"
 # Replies are one caller's: no shared cache may keep them (contract, operations).
 PRIVATE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -49,5 +51,8 @@ async def send_reply(reply: Reply, send: Send, common: list[tuple[bytes, bytes]]
         headers.append((b"content-length", b"%d" % len(reply.body)))
     elif reply.status not in (204, 304):
         headers.append((b"content-length", b"0"))
+    body = b"" if is_head else reply.body
+    if write_whole(send, reply.status, headers, body):
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if is_head else reply.body})
+    await send({"type": "http.response.body", "body": body})

@@ -2,23 +2,29 @@
 
 The parser's refusals are problems like all others. A request's head has a largest size and a longest time to arrive,
 since until it is complete no application sees it and nobody else would end it. Bodies are bounded where they are read
-(`http/call.py`).
+(`http/call.py`); a body that is there already is told to them, and a reply that is known whole is written at once: each
+saves what would cost several per cent of a request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from engine.errors import BadRequest, Problem, RequestTimeout
 from engine.render.problem import PROBLEM_TYPE, render_problem
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 20.0
+BODY_IS_HERE = "aether.body_is_here"
+"""Key of a request's scope: the whole body has arrived, so reading it does not wait."""
+MAX_JOINED_BYTES = 16 * 1024
 
 
 class WireConfig(uvicorn.Config):
@@ -76,6 +82,11 @@ class Wire(HttpToolsProtocol):
         self._unwatch()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """The last byte of a request."""
+        self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
+        super().on_message_complete()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn's parser refuses."""
         self._refuse(BadRequest("This is no HTTP request that can be understood."))
@@ -121,3 +132,43 @@ class Wire(HttpToolsProtocol):
             lines = [STATUS_LINE[problem.status], *(b"%s: %s\r\n" % pair for pair in headers), b"\r\n", body]
             self.transport.write(b"".join(lines))
         self.transport.close()
+
+
+def write_whole(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Write a reply whose head and body are known, at once.
+
+    It writes the very bytes that two ASGI messages would, for a third of their cost, where nothing is special: the
+    channel is uvicorn's own, the connection stays open and takes bytes.
+
+    Args:
+        send: The ASGI channel.
+        status: HTTP status.
+        headers: All of them, lower-case, ``content-length`` among them unless the status has no body.
+        body: What is written behind them; empty for HEAD.
+
+    Returns:
+        Whether it was written; else the two messages are to be sent.
+    """
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle:
+        return False
+    if cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused:
+        return False
+    parts = [STATUS_LINE[status]]
+    for pair in (cycle.default_headers, headers):
+        for name, value in pair:
+            if b"\n" in value or b"\r" in value or name == b"connection":
+                return False
+            parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    if len(body) <= MAX_JOINED_BYTES:
+        parts.append(body)
+        cycle.transport.write(b"".join(parts))
+    else:
+        cycle.transport.write(b"".join(parts))
+        cycle.transport.write(body)
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
