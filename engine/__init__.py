@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.language.ids import is_public_id as is_public_id
     from engine.plan.read import not_found as not_found
     from engine.plugins.actions import action as action
+    from engine.plugins.actions import for_registry as for_registry
     from engine.plugins.layers import TRANSLATION as TRANSLATION
     from engine.plugins.layers import Host as Host
     from engine.plugins.layers import Translation as Translation
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _NAMES = {
     # an action
     "action": ("engine.plugins.actions", "action"),
+    "for_registry": ("engine.plugins.actions", "for_registry"),
     "Caller": ("engine.http.dependencies", "Caller"),
     "Filtering": ("engine.http.dependencies", "Filtering"),
     "Pagination": ("engine.http.dependencies", "Pagination"),
@@ -71,6 +73,7 @@ _NAMES = {
 
 __all__ = [
     "action",
+    "for_registry",
     "Caller",
     "Filtering",
     "Pagination",

@@ -9,6 +9,7 @@ Problem
 ├── NotFound                   404  not-found
 ├── MethodNotAllowed           405  method-not-allowed
 ├── RequestTimeout             408  bad-request
+├── Gone                       410  not-found
 ├── Conflict                   409  conflict
 │   ├── Duplicate              409  duplicate
 │   ├── ForeignKeyInUse        409  foreign-key
@@ -16,6 +17,7 @@ Problem
 ├── StaleVersion               412  stale-version
 ├── PayloadTooLarge            413  payload-too-large
 ├── UnsupportedMediaType       415  unsupported-media-type
+├── RangeNotSatisfiable        416  bad-request
 ├── ValidationFailed           422  validation-error
 │   ├── UnknownField           422  unknown-field
 │   ├── ForeignKeyUnknown      422  foreign-key
@@ -135,6 +137,12 @@ class RequestTimeout(Problem):
     status, default_code = 408, "bad-request"
 
 
+class Gone(Problem):
+    """What was here and is switched off, for good or for the moment; the detail says what is called instead."""
+
+    status, default_code = 410, "not-found"
+
+
 class Conflict(Problem):
     """The write lost against another one."""
 
@@ -175,6 +183,12 @@ class UnsupportedMediaType(Problem):
     """The body's type or coding is not one this call takes."""
 
     status, default_code = 415, "unsupported-media-type"
+
+
+class RangeNotSatisfiable(Problem):
+    """A range of bytes that begins behind the last; carries ``Content-Range``."""
+
+    status, default_code = 416, "bad-request"
 
 
 class ValidationFailed(Problem):

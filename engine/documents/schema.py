@@ -255,10 +255,14 @@ def _action(action: Action, rights: Rights) -> dict[str, Any]:
         "title": action.title,
         "method": action.method,
         "url": f"{ACTIONS}/{action.path}",
-        "allowed": action.scope is None or rights.has_scope(action.scope),
+        "allowed": _may_call(action, rights),
         "confirm": action.confirm,
-        "input": None,
+        "input": action.input,
     }
+
+
+def _may_call(action: Action, rights: Rights) -> bool:
+    return all(rights.has_scope(scope) for scope in (action.scope, *action.needs) if scope is not None)
 
 
 def _source(resource: Resource, drift: Sequence[str]) -> dict[str, Any]:

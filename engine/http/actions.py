@@ -1,6 +1,8 @@
 """Declared actions as routes under ``/v3/action/``, and as a part of OpenAPI.
 
-FastAPI calls the handlers; who may call, and how a body is read, is as with the generated endpoints.
+FastAPI calls the handlers; who may call, and how a body is read, is as with the generated endpoints. A handler that
+takes nothing but the names of its path and the caller needs nothing of FastAPI, whose routing takes longer than many
+a call: it is found in a tree of words and called at once (`DirectActions`).
 """
 
 from __future__ import annotations
@@ -8,7 +10,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, get_type_hints
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
@@ -18,18 +21,22 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from engine.errors import Problem
-from engine.http.call import ClientGone
-from engine.http.dependencies import get_caller
+from engine.execute.runtime import Runtime
+from engine.http.call import ClientGone, Request, split_path
+from engine.http.dependencies import Caller, CallerContext, get_caller
 from engine.http.fallback import request_of
 from engine.language.call import check_content_type
 from engine.language.json import decode_json
-from engine.plan.rights import Rights
+from engine.plan.rights import Rights, rights_of
 from engine.plugins.actions import Action
+from engine.principal import Principal
 
 PREFIX = "/v3/action"
 
 # Where a docstring stops speaking to callers and begins to speak to programmers.
 _SECTION = re.compile(r"^(?:Args|Returns|Raises):", re.MULTILINE)
+
+_PARAMETER = re.compile(r"\{([^{}]*)\}")
 
 Fragments = Callable[[Rights], Sequence[Mapping[str, Any]]]
 
@@ -96,7 +103,103 @@ def _operation(whole: Mapping[str, Any], declared: Action) -> dict[str, Any]:
     operation["responses"] = {str(declared.status): reply}
     if declared.scope is None:
         operation["security"] = [{}]
+    operation["parameters"] = [*operation.get("parameters", ()), *declared.openapi.get("parameters", ())]
+    if "requestBody" in declared.openapi:
+        operation["requestBody"] = declared.openapi["requestBody"]
+    operation["responses"].update(declared.openapi.get("responses", {}))
     return operation
+
+
+@dataclass(slots=True)
+class _Branch:
+    """One step of the paths of direct actions."""
+
+    words: dict[str, _Branch] = field(default_factory=dict)
+    any_word: _Branch | None = None
+    actions: dict[str, tuple[Action, tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+
+
+class DirectActions:
+    """The actions that are called without FastAPI; a literal word of a path comes before a parameter.
+
+    Args:
+        actions: All actions; those whose handlers take more than their path and the caller are left to FastAPI.
+    """
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        self._root = _Branch()
+        for declared in actions:
+            callers = _caller_names(declared)
+            if callers is not None:
+                self._add(declared, callers)
+
+    async def answer(self, request: Request, principal: Principal, runtime: Runtime) -> Response | None:
+        """Call the action that a request is for.
+
+        Returns:
+            Its reply; None where FastAPI has to look.
+
+        Raises:
+            Problem: As the action refuses.
+        """
+        words = split_path(request.path, PREFIX + "/")
+        found = self._find(words, request.method) if words else None
+        if found is None:
+            return None
+        declared, values, callers = found
+        request.route = f"{PREFIX}/{declared.path}"
+        caller = CallerContext(principal, rights_of(runtime.registry, principal), runtime, request)
+        if declared.scope is not None:
+            caller.require_scope(declared.scope)
+        answered = await declared.handler(**values, **dict.fromkeys(callers, caller))
+        if not isinstance(answered, Response):
+            raise TypeError(f"the action {declared.name} did not answer with a Response")
+        return answered
+
+    def _add(self, declared: Action, callers: tuple[str, ...]) -> None:
+        branch, names = self._root, []
+        for word in declared.path.split("/"):
+            if word.startswith("{"):
+                names.append(word[1:-1])
+                branch.any_word = branch.any_word or _Branch()
+                branch = branch.any_word
+            else:
+                branch = branch.words.setdefault(word, _Branch())
+        branch.actions[declared.method] = (declared, tuple(names), callers)
+
+    def _find(self, words: Sequence[str], method: str) -> tuple[Action, dict[str, str], tuple[str, ...]] | None:
+        branch: _Branch | None = self._root
+        values: list[str] = []
+        for word in words:
+            assert branch is not None
+            following = branch.words.get(word)
+            if following is None:
+                following = branch.any_word
+                values.append(word)
+            if following is None:
+                return None
+            branch = following
+        found = branch.actions.get(method) if branch is not None else None
+        if found is None:
+            return None
+        declared, names, callers = found
+        return declared, dict(zip(names, values, strict=True)), callers
+
+
+def _caller_names(declared: Action) -> tuple[str, ...] | None:
+    """The parameters that take the caller, of a handler that takes nothing else but its path; None of others."""
+    named = set(_PARAMETER.findall(declared.path))
+    callers = []
+    try:
+        hints = get_type_hints(declared.handler, include_extras=True)
+    except NameError:
+        return None  # FastAPI says what it makes of such a handler
+    for name in inspect.signature(declared.handler).parameters:
+        if hints.get(name) == Caller:
+            callers.append(name)
+        elif name not in named or hints.get(name) is not str:
+            return None
+    return tuple(callers)
 
 
 class _ActionRoute(APIRoute):

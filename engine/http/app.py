@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, time
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,6 +63,17 @@ class Serving:
     root_words: Mapping[str, Endpoints]
 
 
+class Direct(Protocol):
+    """Calls that are answered before FastAPI is asked."""
+
+    async def answer(self, request: Request, principal: Principal, runtime: Runtime) -> ASGIApp | None:
+        """The reply to a request; None where it is none of them.
+
+        Raises:
+            Problem: A refusal.
+        """
+
+
 class Application:
     """The outer ASGI application.
 
@@ -72,6 +84,7 @@ class Application:
         cors: Which origins browsers may call from.
         fallback: Everything that is not a generated endpoint: actions, documents, health.
         settings: Limits of bodies.
+        direct: Actions that are called without FastAPI; None = no such.
     """
 
     def __init__(
@@ -82,8 +95,10 @@ class Application:
         cors: Cors,
         fallback: ASGIApp,
         settings: Settings,
+        direct: Direct | None = None,
     ) -> None:
         self.settings = settings
+        self.direct = direct
         self.serving = serving
         self.authenticator = authenticator
         self.limiter = limiter
@@ -244,7 +259,11 @@ class Application:
             await send_reply(reply, send, common, is_head=is_head)
             return reply.status
         try:
-            await self.fallback(scope, receive, send_with_headers)
+            answer = await self._call_direct(request, scope["aether.principal"])
+            if isinstance(answer, Reply):
+                await send_reply(answer, send, common, is_head=is_head)
+                return answer.status
+            await (answer or self.fallback)(scope, receive, send_with_headers)
         except ClientGone:
             return 499
         except Exception:
@@ -252,6 +271,19 @@ class Application:
             if status != 500:
                 raise
         return status
+
+    async def _call_direct(self, request: Request, principal: Principal) -> ASGIApp | Reply | None:
+        """Answer an action that needs no FastAPI; None where it has to look."""
+        if self.direct is None:
+            return None
+        try:
+            return await self.direct.answer(request, principal, self.serving.runtime)
+        except Problem as problem:
+            return problem_reply(problem, request)
+        except ClientGone:
+            raise
+        except Exception as error:
+            return failure_reply(error, request)
 
 
 def problem_reply(problem: Problem, request: Request) -> Reply:

@@ -34,8 +34,9 @@ from engine.http.reply import PRIVATE_HEADERS, Reply
 from engine.language.query import parse_query
 from engine.language.search import SearchBody, parse_search
 from engine.plan.read import not_found, plan_get, plan_list
-from engine.plan.rights import Rights, rights_of
+from engine.plan.rights import Rights, Verb, rights_of
 from engine.plan.shape import PlanContext
+from engine.plan.write import require_write
 from engine.principal import ANONYMOUS, Principal
 from engine.registry.resource import Resource
 from engine.render.rows import JsonObject, encode_json
@@ -83,6 +84,15 @@ class CallerContext:
         if not self.rights.has_scope(scope):
             raise Forbidden(f"This needs the scope {scope}.")
 
+    def require(self, type_name: str, verb: Verb) -> None:
+        """Refuse a caller who may not do this with a type, before anything is read.
+
+        Raises:
+            NotFound: He does not even see the type.
+            Forbidden: He sees it, or belongs to no account.
+        """
+        require_write(self._resource(type_name), verb, self.plan_context())
+
     def require_known(self) -> None:
         """Refuse a caller without credentials.
 
@@ -113,7 +123,7 @@ class CallerContext:
         Raises:
             NotFound: There is none for this caller.
         """
-        context = self._context(None)
+        context = self.plan_context()
         if hold:
             await hold_object(self.runtime, WriteCall(resource=self._resource(type_name), public_id=public_id), context)
         plan = plan_get(self._resource(type_name), public_id, (), _shown(fields, expand), context)
@@ -135,7 +145,7 @@ class CallerContext:
         search = body if isinstance(body, SearchBody) else parse_search(dict(body))
         if where is not None:
             search = replace(search, filter=where if search.filter is None else {"and": [where, search.filter]})
-        context = self._context(search.timezone)
+        context = self.plan_context(search.timezone)
         resource = self._resource(type_name)
         plan = plan_list(resource, (), search, context, cursor_key=self.runtime.cursor_key)
         return await read_page(self.runtime, plan, context)
@@ -213,7 +223,7 @@ class CallerContext:
             NotFound, Conflict, Forbidden: As the call would be refused.
         """
         call = WriteCall(resource=self._resource(type_name), public_id=public_id, is_hard=hard)
-        await delete_object(self.runtime, call, self._context(None))
+        await delete_object(self.runtime, call, self.plan_context())
 
     def _call(
         self,
@@ -233,7 +243,7 @@ class CallerContext:
         )
 
     async def _write(self, write: Write, call: WriteCall) -> JsonObject:
-        outcome = await write(self.runtime, call, self._context(None))
+        outcome = await write(self.runtime, call, self.plan_context())
         return {"id": outcome.public_id} if outcome.found is None else outcome.found.data
 
     def _resource(self, type_name: str) -> Resource:
@@ -242,7 +252,8 @@ class CallerContext:
             raise not_found()
         return resource
 
-    def _context(self, timezone: str | None) -> PlanContext:
+    def plan_context(self, timezone: str | None = None) -> PlanContext:
+        """What planning needs to know about this call."""
         return PlanContext(
             registry=self.runtime.registry,
             rights=self.rights,

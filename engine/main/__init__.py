@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from engine.auth.gate import Authenticator, make_authenticator
 from engine.auth.limits import RateLimiter, make_limiter
 from engine.execute.runtime import Runtime
-from engine.http.actions import action_router, describe_actions
+from engine.http.actions import DirectActions, action_router, describe_actions
 from engine.http.app import Application, Serving
 from engine.http.cors import Cors
 from engine.http.describe import Describer
@@ -31,6 +31,7 @@ from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
 from engine.io.resolver import Resolver
 from engine.io.sinks import Sinks
+from engine.main.layers import Asgi, put_layers_around
 from engine.main.plugins import SHIPPED as SHIPPED
 from engine.main.plugins import Plugins as Plugins
 from engine.main.plugins import find_all_plugins as find_all_plugins
@@ -43,6 +44,7 @@ from engine.main.preparation import prepare as prepare
 from engine.main.preparation import take_prepared, uncollected
 from engine.main.preparation import target_registry as target_registry
 from engine.observe import StatementRan, observe
+from engine.plugins.layers import Host
 from engine.settings import Settings, load_settings
 from engine.sql.lookup import make_lookup
 from engine.tables import build_tables
@@ -53,11 +55,11 @@ class Engine:
     """Everything that runs, so that it can be stopped.
 
     Attributes:
-        application: The ASGI application.
+        application: The ASGI application, with the layers around it.
         runtime: What it serves.
     """
 
-    application: Application
+    application: Asgi
     runtime: Runtime
     database: Database
     cache: Cache
@@ -141,9 +143,11 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         ]
     )
     fallback.state.serving = lambda: serving
-    application = Application(serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings)
+    direct = DirectActions(plugins.actions)
+    application = Application(serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings, direct)
+    outermost = put_layers_around(application, Host(lambda: application.serving.runtime.registry, settings))
     tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]
-    return Engine(application, runtime, database, cache, changes, authenticator, limiter, tasks)
+    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, tasks)
 
 
 def create_app() -> Server:

@@ -53,7 +53,7 @@ def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, t
                 findings.append(_plugin_finding("", detail))
     found = find_plugins(plugin_directory(settings, "actions"))
     findings.extend(_broken_findings(found))
-    declared = [action for module in found.modules.values() for action in collect_actions(module)]
+    declared = [action for module in found.modules.values() for action in collect_actions(module, registry)]
     actions, faults = check_actions(declared, registry)
     findings.extend(faults)
     return Plugins(overrides, tuple(actions)), tuple(findings)

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from engine.registry.findings import Finding, Place
 from engine.registry.resource import Registry
@@ -22,11 +22,13 @@ from engine.registry.resource import Registry
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[..., Awaitable[object]]
 H = TypeVar("H", bound=Handler)
+Family = Callable[[Registry], Iterable[Handler]]
 
 UNDECLARED = ""
 """The scope of an action that names none: who may call it must be said, so it is not served."""
 
 _MARK = "__aether_actions__"
+_FAMILY = "__aether_family__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,9 @@ class Action:
         status: Status of a success.
         handler: The function.
         source: File and line of the handler, for findings.
+        needs: Further scopes without which every call is refused; documents say by them what is allowed.
+        input: JSON Schema of what the call takes, for forms, or None.
+        openapi: Parts of the OpenAPI operation that the handler's signature does not say.
     """
 
     name: str
@@ -58,6 +63,9 @@ class Action:
     status: int
     handler: Handler
     source: str
+    needs: tuple[str, ...] = ()
+    input: Mapping[str, Any] | None = field(default=None, hash=False)
+    openapi: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def action(
@@ -70,6 +78,9 @@ def action(
     type: str | None = None,
     confirm: str | None = None,
     status: int = 200,
+    needs: Iterable[str] = (),
+    input: Mapping[str, Any] | None = None,
+    openapi: Mapping[str, Any] | None = None,
 ) -> Callable[[H], H]:
     """Declare a function as an action.
 
@@ -84,6 +95,10 @@ def action(
             the type leaves the action out.
         confirm: A question to ask before calling.
         status: Status of a success.
+        needs: Further scopes that the handler asks for before anything else, so that documents can tell who may call.
+        input: JSON Schema of what the call takes, for forms.
+        openapi: What OpenAPI says of the call beyond the handler's signature: ``parameters``, ``requestBody``,
+            ``responses`` (each laid over what is made of the signature).
     """
 
     def declare(handler: H) -> H:
@@ -100,6 +115,9 @@ def action(
             status=status,
             handler=handler,
             source=f"{code.co_filename}:{code.co_firstlineno}",
+            needs=tuple(needs),
+            input=input,
+            openapi=openapi or {},
         )
         setattr(handler, _MARK, (*getattr(handler, _MARK, ()), declared))
         return handler
@@ -107,14 +125,28 @@ def action(
     return declare
 
 
-def collect_actions(module: ModuleType) -> tuple[Action, ...]:
-    """The actions that a module declares, in the order of their names."""
-    found = [
-        declared
-        for value in vars(module).values()
-        if callable(value) and getattr(value, "__module__", None) == module.__name__
-        for declared in getattr(value, _MARK, ())
-    ]
+def for_registry(family: Callable[[Registry], Iterable[H]]) -> Callable[[Registry], Iterable[H]]:
+    """Declare a function that makes actions for the registry that is served: one for each type of a sort, say.
+
+    Args:
+        family: Given the registry; its handlers are marked by `@action`, and take what it has found by closure.
+    """
+    setattr(family, _FAMILY, True)
+    return family
+
+
+def collect_actions(module: ModuleType, registry: Registry) -> tuple[Action, ...]:
+    """The actions that a module declares, in the order of their names.
+
+    Args:
+        module: A plug-in.
+        registry: Given to those who make actions for it; see `for_registry`.
+    """
+    handlers: list[object] = []
+    for value in vars(module).values():
+        if callable(value) and getattr(value, "__module__", None) == module.__name__:
+            handlers.extend(value(registry) if getattr(value, _FAMILY, False) else (value,))
+    found = [declared for handler in handlers for declared in getattr(handler, _MARK, ())]
     return tuple(sorted(found, key=lambda declared: declared.name))
 
 

@@ -38,13 +38,39 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
+class OldUse:
+    """A call of an old route, and what should have been called in its place.
+
+    Attributes:
+        name: Of the route in the layer's table (``v1:get``); one of a few, it labels metrics.
+        version: ``v1``.
+        route: Method and path with the type's name and ``{id}`` in it, one of a few for each type.
+        replacement: The same of V3.
+        call: The very V3 call, path and query: what holds secrets must be taken out of it before.
+        status: What was answered.
+        request_id: Of the reply.
+    """
+
+    name: str
+    version: str
+    route: str
+    replacement: str
+    call: str
+    status: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
-    """What a layer may know of the engine around it.
+    """What a layer may know of the engine around it, and tell it.
 
     Attributes:
         registry: The registry that is served now; another object after a reload.
         settings: As the engine was started with.
+        note_use: Takes down a call of an old route by somebody (None = not known): a line in the log, a count. Does not
+            wait.
     """
 
     registry: Callable[[], Registry]
     settings: Settings
+    note_use: Callable[[OldUse, Principal | None], None] = lambda use, caller: None

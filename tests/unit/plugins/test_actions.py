@@ -50,7 +50,7 @@ def declare(handler: Callable[..., Awaitable[object]] = summarise, **more: objec
     handler.__module__ = module.__name__
     method, path = arguments.pop("method"), arguments.pop("path")
     module.handler = action(method, path, **arguments)(handler)  # type: ignore[attr-defined, arg-type]
-    (declared,) = collect_actions(module)
+    (declared,) = collect_actions(module, REGISTRY)
     return declared
 
 
@@ -75,7 +75,7 @@ def test_the_scope_can_be_another_or_none() -> None:
 def test_what_a_module_only_imports_is_not_its_action() -> None:
     module = ModuleType("aether_actions_other")
     module.borrowed = declare().handler  # type: ignore[attr-defined]
-    assert collect_actions(module) == ()
+    assert collect_actions(module, REGISTRY) == ()
 
 
 def test_an_action_without_faults_is_served() -> None:
