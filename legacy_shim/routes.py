@@ -32,12 +32,14 @@ class Place:
 
     Attributes:
         version: Whose path it is.
+        door: The prefix that it begins with; ``/`` for none.
         word: The word that names the type, as the caller wrote it.
         public_id: The last word, where it is an object's; not known to be well-formed.
         routes: What may be done there, by method.
     """
 
     version: Version
+    door: str
     word: str
     public_id: str | None
     routes: Mapping[str, LegacyRoute]
@@ -59,25 +61,25 @@ def find_place(path: str) -> Place | None:
         parts.pop()
     if len(parts) < 2 or parts[0]:
         return None
-    found = _PREFIXES.get((parts[1], parts[2])) if len(parts) > 2 else None
-    if found is not None:
-        rest = parts[3:]
-    elif parts[1] in _FIRST_WORDS:
-        found, rest = _FIRST_WORDS[parts[1]], parts[2:]
-    elif parts[1] in NEVER_V1:
-        return None
+    long_door, short_door = "/".join(parts[:3]), "/" + parts[1]
+    if long_door in _DOORS:
+        door, rest = long_door, parts[3:]
+    elif short_door in _DOORS:
+        door, rest = short_door, parts[2:]
+    elif parts[1] not in NEVER_V1 and "/" in _DOORS:
+        door, rest = "/", parts[1:]
     else:
-        found, rest = _BARE, parts[1:]
-    if found is None or not rest or not rest[0]:
         return None
+    if not 1 <= len(rest) <= 2 or "" in rest:
+        return None
+    version = _DOORS[door]
+    places = _PLACES[version.name]
     if len(rest) == 1:
-        return Place(found, rest[0], None, _PLACES[found.name]["/{type}"])
-    if len(rest) > 2 or not rest[1]:
-        return None
-    word = _PLACES[found.name].get(f"/{{type}}/{rest[1]}")
-    if word is not None:
-        return Place(found, rest[0], None, word)
-    return Place(found, rest[0], rest[1], _PLACES[found.name]["/{type}/{id}"])
+        return Place(version, door, rest[0], None, places["/{type}"])
+    found = places.get(f"/{{type}}/{rest[1]}")
+    if found is not None:
+        return Place(version, door, rest[0], None, found)
+    return Place(version, door, rest[0], rest[1], places["/{type}/{id}"])
 
 
 def _places_of(version: Version) -> dict[str, dict[str, LegacyRoute]]:
@@ -89,7 +91,4 @@ def _places_of(version: Version) -> dict[str, dict[str, LegacyRoute]]:
 
 
 _PLACES = {version.name: _places_of(version) for version in VERSIONS}
-_ROOTS = {prefix: version for version in VERSIONS for prefix in version.prefixes}
-_PREFIXES = {tuple(prefix.split("/")[1:]): version for prefix, version in _ROOTS.items() if prefix.count("/") == 2}
-_FIRST_WORDS = {prefix[1:]: version for prefix, version in _ROOTS.items() if prefix.count("/") == 1}
-_BARE = _ROOTS.get("")
+_DOORS = {prefix or "/": version for version in VERSIONS for prefix in version.prefixes}

@@ -5,16 +5,19 @@ Nothing here knows what any version looks like: the rows stand in `v1.py` and `v
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from engine import Problem
+from engine import Principal, Problem
 
 VersionName = Literal["v1", "v2"]
 Verb = Literal["get", "list", "search", "create", "update", "delete"]
 Rewrite = Callable[[object], object]
 Headers = tuple[tuple[bytes, bytes], ...]
+# What a version makes of the status and data of a success, and of the status and text of a refusal.
+ShapeSuccess = Callable[[int, object], object]
+ShapeError = Callable[[int, str], object]
 
 # What every list takes beside V3's own parameters, in both versions.
 LIST_PARAMETERS = ("limit", "offset", "order_by", "desc", "for_obj_type", "for_obj_id", "enabled", "x_account_id")
@@ -80,6 +83,7 @@ class LegacyCall:
 
     Attributes:
         route: The row of the table.
+        door: The prefix of its version that it came by: ``/ /api /crud /v2/crud``.
         type: Name of the resource type today, whatever the old path called it.
         v3_method: HTTP method of the equivalent.
         v3_path: Its path, percent-encoded, without the query.
@@ -90,9 +94,11 @@ class LegacyCall:
         refusal: Why the old call cannot be translated; the caller learns it where V3 would tell him, once he is known.
         public_id: The object's id of the path; None on a collection.
         is_trial: ``validate_only`` was asked for: nothing was written.
+        places: What the caller calls the parameters and headers of the equivalent, where it was another name.
     """
 
     route: LegacyRoute
+    door: str
     type: str
     v3_method: str
     v3_path: str
@@ -102,6 +108,7 @@ class LegacyCall:
     refusal: Problem | None = None
     public_id: str | None = None
     is_trial: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def v3_url(self) -> str:
@@ -112,18 +119,6 @@ class LegacyCall:
     def v3_call(self) -> str:
         """The equivalent in one line: method, path, query."""
         return f"{self.v3_method} {self.v3_url}"
-
-
-class Caller(Protocol):
-    """Who has called, as the engine found out."""
-
-    @property
-    def kind(self) -> str:
-        """``anonymous``, ``user`` or ``key``."""
-
-    @property
-    def subject(self) -> str | None:
-        """Public id of the user or of the key."""
 
 
 class Deprecations(Protocol):
@@ -138,7 +133,7 @@ class Deprecations(Protocol):
     def headers(self, call: LegacyCall) -> Headers:
         """What every reply of an old route carries, lower-case names."""
 
-    def note(self, call: LegacyCall, caller: Caller, request_id: str, status: int) -> None:
+    def note(self, call: LegacyCall, caller: Principal, request_id: str, status: int) -> None:
         """Take down one use, refused or not, after it was answered. Must not wait."""
 
 
@@ -150,11 +145,13 @@ class Version:
         name: ``v1`` or ``v2``.
         prefixes: Where its paths begin; the first is the one that documentation shows.
         routes: Its rows.
+        shapes: How its replies look: a success, a refusal.
     """
 
     name: VersionName
     prefixes: tuple[str, ...]
     routes: tuple[LegacyRoute, ...]
+    shapes: tuple[ShapeSuccess, ShapeError]
 
 
 def make_route(

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from legacy_shim.shapes import LIST_PARAMETERS, Example, Version, make_route
 
+
+def _show_success(status: int, data: object) -> object:
+    return data
+
+
+def _show_error(status: int, detail: str) -> object:
+    return {"detail": detail}
+
+
 VERSION = Version(
     name="v1",
     prefixes=("", "/api"),
+    shapes=(_show_success, _show_error),
     routes=(
         make_route(
             "v1:get",

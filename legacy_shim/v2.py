@@ -5,11 +5,28 @@ Deleting this file removes V2, its routes and its documentation, and nothing els
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from legacy_shim.shapes import LIST_PARAMETERS, Example, Version, make_route
+
+
+def _show_success(status: int, data: object) -> object:
+    return {"data": data, "meta": _meta(status, len(data) if isinstance(data, list) else 1)}
+
+
+def _show_error(status: int, detail: str) -> object:
+    return {"data": None, "meta": {**_meta(status, 0), "detail": detail}}
+
+
+def _meta(status: int, count: int) -> dict[str, object]:
+    name = HTTPStatus(status).phrase
+    return {"status_code": status, "status_name": name, "success": status < HTTPStatus.BAD_REQUEST, "count": count}
+
 
 VERSION = Version(
     name="v2",
     prefixes=("/v2/crud", "/crud"),
+    shapes=(_show_success, _show_error),
     routes=(
         make_route(
             "v2:get",
