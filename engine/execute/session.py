@@ -18,6 +18,7 @@ from engine.errors import (
     Forbidden,
     NotFound,
 )
+from engine.execute.effects import Effects
 from engine.execute.read import Found, read_one
 from engine.execute.runtime import Runtime
 from engine.io.changes import Change
@@ -29,7 +30,7 @@ from engine.plan.read import Chain
 from engine.plan.selection import id_selection
 from engine.plan.shape import Dialect, PlanContext, ReadPlan, ReadShape, Viewer
 from engine.plan.tenancy import RuleContext, account_values, rule_values, view_accounts
-from engine.plan.write import WriteShape
+from engine.plan.write import InsertShape, WriteShape
 from engine.plugins.overrides import Caller, Overrides, Written, no_overrides
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Resource
@@ -91,21 +92,6 @@ class Runner(Protocol):
         """Run a statement and return how many rows it matched."""
 
 
-@dataclass(slots=True)
-class Effects:
-    """What a write leaves to be done after its commit."""
-
-    changes: list[Change] = field(default_factory=list)
-    hooks: list[tuple[Callable[[Written], object], Written]] = field(default_factory=list)
-    gone: list[tuple[str, str]] = field(default_factory=list)
-
-    def clear(self) -> None:
-        """Forget everything: the transaction begins anew."""
-        self.changes.clear()
-        self.hooks.clear()
-        self.gone.clear()
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
     """One write while it runs.
@@ -161,11 +147,19 @@ class Session:
 
     async def fetch(self, shape: WriteShape, values: Mapping[str, object]) -> Rows:
         """Run a statement that has rows."""
+        rows = await self._fetch(shape, values)
+        if self.effects.images is not None and isinstance(shape, InsertShape) and rows:
+            self.effects.images.note_made(self._fetch, shape, rows[0][0])
+        return rows
+
+    async def _fetch(self, shape: WriteShape, values: Mapping[str, object]) -> Rows:
         statement = self.statement(shape)
         return await self.runner.fetch(statement.text, self.arrange(statement, values))
 
     async def execute(self, shape: WriteShape, values: Mapping[str, object]) -> int:
         """Run a statement that has none; how many rows it matched."""
+        if self.effects.images is not None:
+            await self.effects.images.look(self._fetch, shape, values)
         statement = self.statement(shape)
         return await self.runner.execute(statement.text, self.arrange(statement, values))
 
@@ -239,14 +233,16 @@ async def run_write(
             raise
 
     async def attempt(transaction: Transaction) -> T:
-        effects.clear()
+        effects.begin(runtime)
         result = await work(session(transaction))
         if is_trial:
             raise _Undone(result)
+        await effects.finish()
         return result
 
     try:
-        if in_transaction or is_trial:
+        # Rows that somebody follows are looked at before and after: nobody must come between.
+        if in_transaction or is_trial or runtime.changes.watched:
             result = await runtime.database.run(attempt)
             await _publish(runtime, effects)
             return result
@@ -274,11 +270,12 @@ async def run_together(runtime: Runtime, work: Callable[[Runtime], Awaitable[T]]
     effects = Effects()
 
     async def attempt(transaction: Transaction) -> T:
-        effects.clear()
+        effects.begin(runtime)
         within = _Within(transaction, runtime.dialect, effects)
         result = await work(replace(runtime, database=cast(Database, within)))
         if within.refused is not None:
             raise within.refused
+        await effects.finish()
         return result
 
     result = await runtime.database.run(attempt)
@@ -296,6 +293,8 @@ async def _publish(runtime: Runtime, effects: Effects) -> None:
             runtime.resolver.remember(change.type, change.public_id, found)
     if effects.changes:
         runtime.changes.announce(effects.changes)
+    if runtime.changes.watched:
+        runtime.changes.announce_rows(effects.rows, effects.unseen(runtime.changes.watched))
     for hook, written in effects.hooks:
         runtime.changes.run_after(f"{written.type}.after_commit", _run_hook(hook, written))
 

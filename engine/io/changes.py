@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from engine.io.live_entries import RowChange
 from engine.observe import ChangesDropped, HookFailed, observe
 
 MAX_WAITING = 10_000
@@ -44,12 +45,21 @@ class Change:
 
 
 Subscriber = Callable[[Change], Awaitable[None]]
+RowSink = Callable[[Sequence[RowChange]], None]
 
 
 class Changes:
-    """The subscribers of a process."""
+    """The subscribers of a process.
+
+    Attributes:
+        watched: Types that somebody follows live, here or in another process; writes take images of their rows, and of
+            no others.
+        row_sink: Takes what was made of those rows.
+    """
 
     def __init__(self) -> None:
+        self.watched: frozenset[str] = frozenset()
+        self.row_sink: RowSink | None = None
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -76,6 +86,17 @@ class Changes:
         """Tell all subscribers, in order, of writes that are committed."""
         for queue in self._queues.values():
             queue.add(changes)
+
+    def announce_rows(self, rows: Sequence[RowChange], unseen: Collection[str]) -> None:
+        """Tell who follows of one commit.
+
+        Args:
+            rows: What it made of them.
+            unseen: Types of which rows were written that nobody has looked at.
+        """
+        if self.row_sink is not None and (rows or unseen):
+            blind = [RowChange(name, "", 0, None, is_blind=True) for name in sorted(unseen)]
+            self.row_sink([*blind, *rows])
 
     def run_after(self, name: str, work: Coroutine[object, object, None]) -> None:
         """Run a hook in the background. What it raises is logged; beyond `MAX_TASKS` hooks it is not run."""

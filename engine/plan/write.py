@@ -102,7 +102,22 @@ class HoldShape:
     viewer: Viewer
 
 
-WriteShape = InsertShape | UpdateShape | DeleteShape | FamilyShape | StampShape | HoldShape
+@dataclass(frozen=True, slots=True)
+class ImageShape:
+    """Picks the statement that reads rows whole, by ``row0`` …, for who follows changes.
+
+    Attributes:
+        width: How many ids there are (padded).
+        holds: Whether others are kept from writing them until the transaction ends.
+    """
+
+    type: str
+    viewer: Viewer
+    width: int
+    holds: bool
+
+
+WriteShape = InsertShape | UpdateShape | DeleteShape | FamilyShape | StampShape | HoldShape | ImageShape
 
 
 def require_write(resource: Resource, verb: Verb, context: PlanContext) -> None:

@@ -54,6 +54,7 @@ class Scope:
         deleted: Which rows of the root are wanted.
         with_rule: False within a row rule.
         proven: A parent field whose target is known to be there, since it stands in the statement with its own guard.
+        image: Stands in the place of the root's table: rows that are given by value (see `sql/live.py`).
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Scope:
         deleted: Deleted = "exclude",
         with_rule: bool = True,
         proven: str | None = None,
+        image: FromClause | None = None,
     ) -> None:
         self.setting = setting
         self.names = names
         self.resource = setting.registry.types[type_name]
         self.with_rule = with_rule
-        self.root: FromClause = setting.tables[type_name].alias(names.next_alias())
+        self.image = image
+        self.root: FromClause = setting.tables[type_name].alias(names.next_alias()) if image is None else image
         self.source: FromClause = self.root
         self._joined: dict[tuple[tuple[str, ...], bool], FromClause] = {}
         self.guard = guard_clauses(self, self.root, self.resource, deleted=deleted, proven=proven)
@@ -91,10 +94,10 @@ class Scope:
         key = sortable(column, field_, self.setting.dialect)
         return key, position(key, field_)
 
-    def subject(self, path: Path, zone: str | None = None) -> Subject:
+    def subject(self, path: Path, zone: str | None = None, *, beside_field: bool = False) -> Subject:
         """A path as the operators take it; for ids the public id, never the row id."""
         column, field_ = self._column(path)
-        return subject_of(column, field_, path.function, zone, self.setting.dialect)
+        return subject_of(column, field_, path.function, zone, self.setting.dialect, beside_field=beside_field)
 
     def row_id(self, hops: tuple[str, ...]) -> ColumnElement[object]:
         """The row id at the end of to-one relations; NULL where the target is not there."""
@@ -145,8 +148,8 @@ class Scope:
             case FieldLeaf():
                 return build_field_leaf(
                     condition.operator,
-                    self.subject(condition.path, condition.zone),
-                    self.subject(condition.other, condition.zone),
+                    self.subject(condition.path, condition.zone, beside_field=True),
+                    self.subject(condition.other, condition.zone, beside_field=True),
                     negated=condition.negated,
                 )
             case Present():
@@ -336,6 +339,10 @@ def _rule_clause(scope: Scope, table: FromClause, resource: Resource, shape: Con
     clause = plain.condition(shape)
     if plain.source is table:
         return clause
+    if scope.image is table:
+        # There is no such row to be looked up; nor is it on the optional side of a join.
+        scope.source = plain.source
+        return clause
     own: FromClause = scope.setting.tables[resource.name].alias(scope.names.next_alias())
     joined = RuleScope(scope, resource, own)
     clause = joined.condition(shape)
@@ -369,6 +376,7 @@ class RuleScope(Scope):
         self.names = RuleNames(outer.names, resource.name)
         self.resource = resource
         self.with_rule = False
+        self.image = None
         self.root: FromClause = table
         self.source = table
         self._joined = {}

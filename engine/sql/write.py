@@ -27,8 +27,18 @@ from sqlalchemy import (
 )
 
 from engine.operators import as_double
-from engine.plan.write import DeleteShape, FamilyShape, HoldShape, InsertShape, StampShape, UpdateShape, WriteShape
+from engine.plan.write import (
+    DeleteShape,
+    FamilyShape,
+    HoldShape,
+    ImageShape,
+    InsertShape,
+    StampShape,
+    UpdateShape,
+    WriteShape,
+)
 from engine.registry.resource import Resource
+from engine.sql.live import build_images
 from engine.sql.relations import Scope, account_clauses
 from engine.sql.setting import Names, Setting
 from engine.sql.statement import Statement, compile_statement
@@ -56,6 +66,8 @@ def build_write(shape: WriteShape, setting: Setting) -> Statement:
             return _build_stamp(shape, setting)
         case HoldShape():
             return _build_hold(shape, setting)
+        case ImageShape():
+            return build_images(shape, setting)
 
 
 def _build_insert(shape: InsertShape, setting: Setting) -> Statement:
