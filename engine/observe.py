@@ -98,6 +98,28 @@ class BlobsFailed(NamedTuple):
     reason: str
 
 
+class OldRouteUsed(NamedTuple):
+    """Somebody called a route of an old version, refused or not.
+
+    Attributes:
+        name: Of the route, one of a few: it labels metrics.
+        route: Method and path, the type's name and ``{id}`` in it.
+        caller: Public id of the user or key, or ``anonymous``.
+        account: Public id, or None.
+        call: The call that replaces this one, without what could be a secret.
+        status: What was answered.
+    """
+
+    name: str
+    version: str
+    route: str
+    caller: str
+    account: str | None
+    call: str
+    status: int
+    request_id: str
+
+
 class HookFailed(NamedTuple):
     """A subscriber of changes, or a hook after a commit, raised; the write itself stands."""
 
@@ -137,6 +159,7 @@ Observation = (
     | PoolExhausted
     | CacheUnreachable
     | BlobsFailed
+    | OldRouteUsed
     | HookFailed
     | ChangesDropped
     | ObservationsDropped
@@ -153,6 +176,7 @@ LINES: Mapping[type, tuple[str, str]] = {
     PoolExhausted: ("engine.io.database", "warning"),
     CacheUnreachable: ("engine.io.cache", "warning"),
     BlobsFailed: ("engine.io.blobs", "error"),
+    OldRouteUsed: ("legacy_shim", "warning"),
     HookFailed: ("engine.io.changes", "error"),
     ChangesDropped: ("engine.io.changes", "warning"),
     ObservationsDropped: ("engine.io.sinks", "error"),

@@ -17,12 +17,13 @@ from typing import Any
 import orjson
 from structlog.dev import ConsoleRenderer
 
-from engine.observe import LINES, Notice, Observation, RequestServed
+from engine.observe import LINES, Notice, Observation, OldRouteUsed, RequestServed
 
 Line = dict[str, Any]
 Render = Callable[[Line], str]
 MAX_TEXT = 4_000
 MAX_FRAMES = 40
+OLD_ROUTE = "!!! DEPRECATED ROUTE ACCESSED"
 EVENTS = {"RequestServed": "request", "RequestFailed": "request failed"}
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -46,6 +47,8 @@ def make_line(observation: Observation, *, logger: str, level: str, now: float) 
         for name, value in observation.details:
             line.setdefault(name, _clip(value))
         return line
+    if isinstance(observation, OldRouteUsed):
+        return {**line, **_old_use_line(observation)}
     name = type(observation).__name__
     line["event"] = EVENTS.get(name) or _WORDS.sub(" ", name).lower()
     for key, value in observation._asdict().items():
@@ -119,6 +122,22 @@ def _request_line(seen: RequestServed) -> Line:
     if seen.problem is not None:
         line["problem"] = seen.problem
     return line
+
+
+def _old_use_line(seen: OldRouteUsed) -> Line:
+    """A sentence for whoever looks for it in the log, and the same in parts."""
+    parts: Line = {
+        "event": f"{OLD_ROUTE} {seen.route} by {seen.caller}; call {_clip(seen.call)} in its place",
+        "request_id": seen.request_id,
+        "version": seen.version,
+        "route": seen.route,
+        "caller": seen.caller,
+        "replacement": _clip(seen.call),
+        "status": seen.status,
+    }
+    if seen.account is not None:
+        parts["account"] = seen.account
+    return parts
 
 
 def _describe_chain(error: BaseException) -> Iterator[str]:

@@ -21,6 +21,7 @@ from engine.observe import (
     HookFailed,
     Observation,
     ObservationsDropped,
+    OldRouteUsed,
     PoolExhausted,
     RequestServed,
     SlowStatement,
@@ -85,6 +86,7 @@ class Metrics:
             registry=self._registry,
         )
         self._problems = Counter("aether_problems", "Refusals by problem code", ("code",), registry=self._registry)
+        self._old_uses = Counter("aether_legacy_uses", "Calls of old routes", ("route",), registry=self._registry)
         self._counters = {
             kind: Counter(name, meaning, registry=self._registry) for kind, (name, meaning) in COUNTED.items()
         }
@@ -101,6 +103,9 @@ class Metrics:
                 self._children(key)[1].observe(observation.duration_s)
                 if observation.problem is not None:
                     self._problems.labels(observation.problem).inc()
+                continue
+            if isinstance(observation, OldRouteUsed):
+                self._old_uses.labels(observation.name).inc()
                 continue
             found = self._counters.get(type(observation))
             if found is not None:

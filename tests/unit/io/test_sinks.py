@@ -25,6 +25,7 @@ from engine.observe import (
     CacheUnreachable,
     Notice,
     Observation,
+    OldRouteUsed,
     RequestFailed,
     RequestServed,
     SlowStatement,
@@ -214,3 +215,45 @@ def test_workers_tell_the_sum(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert b'aether_requests_total{method="GET",route="/x",status="200"} 2.0' in outs[1]
+
+
+OLD_USE = OldRouteUsed(
+    "v2:get", "v2", "GET /v2/crud/journal/{id}", "key-of-somebody-1", "acc", "GET /v3/crud/journal/x?limit=2", 200, "r9"
+)
+
+
+def test_the_use_of_an_old_route_is_a_warning_that_says_who_called_what_and_what_to_call() -> None:
+    (line,) = map(json.loads, write(OLD_USE).splitlines())
+    assert line.pop("time")
+    assert line == {
+        "level": "warning",
+        "logger": "legacy_shim",
+        "event": "!!! DEPRECATED ROUTE ACCESSED GET /v2/crud/journal/{id} by key-of-somebody-1; "
+        "call GET /v3/crud/journal/x?limit=2 in its place",
+        "request_id": "r9",
+        "version": "v2",
+        "route": "GET /v2/crud/journal/{id}",
+        "caller": "key-of-somebody-1",
+        "account": "acc",
+        "replacement": "GET /v3/crud/journal/x?limit=2",
+        "status": 200,
+    }
+
+
+@given(st.text(max_size=40))
+def test_whatever_an_old_call_holds_its_line_is_one_line_of_json(text: str) -> None:
+    hostile = f'\n{{"level":"fatal"}}\x1b[2J\u2028{text}'
+    out = write(OLD_USE._replace(route=hostile, caller=hostile, call=hostile * 200))
+    assert len(out.splitlines()) == 1
+    assert not {"Cc", "Cs", "Zl", "Zp"} & {unicodedata.category(letter) for letter in out.rstrip("\n")}
+    line = json.loads(out)
+    assert line["event"].startswith("!!! DEPRECATED ROUTE ACCESSED ")
+    assert line["level"] == "warning"
+
+
+def test_uses_of_old_routes_are_counted_by_the_route_of_the_table() -> None:
+    metrics = Metrics()
+    metrics.count([OLD_USE, OLD_USE._replace(route="GET /v2/crud/page/{id}"), OLD_USE._replace(name="v1:list")])
+    text = metrics.render().decode()
+    assert 'aether_legacy_uses_total{route="v2:get"} 2.0' in text
+    assert 'aether_legacy_uses_total{route="v1:list"} 1.0' in text

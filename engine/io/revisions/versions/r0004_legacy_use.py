@@ -23,17 +23,19 @@ def upgrade() -> None:
         sa.Column("day", chars(10), nullable=False),
         sa.Column("route", words(120), nullable=False),
         sa.Column("version", words(10), nullable=False),
-        sa.Column("caller", words(120), nullable=False),
-        sa.Column("account_id", row_id()),
+        sa.Column("caller", words(260), nullable=False),
+        sa.Column("account_id", row_id(), nullable=False),
         sa.Column("uses", sa.BigInteger(), nullable=False),
         sa.Column("first_used_on", moment(), nullable=False),
         sa.Column("last_used_on", moment(), nullable=False),
         sa.Column("replacement", words(300), nullable=False),
-        sa.UniqueConstraint("day", "route", "caller", name="uq_aether_legacy_use_day_route_caller"),
+        sa.UniqueConstraint(
+            "day", "route", "caller", "account_id", name="uq_aether_legacy_use_day_route_caller_account_id"
+        ),
         if_not_exists=True,
         **OPTIONS,
     )
-    op.create_index("ix_aether_legacy_use_route_last_used_on", TABLE, ["route", "last_used_on"], if_not_exists=True)
+    op.create_index("ix_aether_legacy_use_account_id", TABLE, ["account_id"], if_not_exists=True)
 
 
 def downgrade() -> None:
