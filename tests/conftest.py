@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from engine.observe import take_observations
 from tests.support import services
+from tests.support.objects import ObjectServer, object_server
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
@@ -60,6 +61,34 @@ def redis_url() -> str:
     services.require_redis()
     services.empty_redis()
     return services.REDIS_URL
+
+
+@pytest.fixture(scope="session")
+def objects() -> Iterator[ObjectServer]:
+    """A server of the S3 protocol."""
+    with object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_url(objects: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket of its own, with what it takes to reach it in the environment."""
+    for name, value in objects.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{objects.make_bucket()}/below/here"
+
+
+@pytest.fixture
+def directory_url(tmp_path: Path) -> str:
+    """A directory for blobs that is not there yet."""
+    return f"file:{tmp_path / 'blobs'}"
+
+
+@pytest.fixture(params=["directory", "s3"])
+def storage_url(request: pytest.FixtureRequest) -> str:
+    """An empty store of blobs, once per kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

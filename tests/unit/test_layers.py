@@ -27,6 +27,7 @@ LAYERS = {
     "engine.plugins": 3,
     "engine.plan": 4,
     "engine.sql": 5,
+    "engine.drawing": 5,
     "engine.render": 5,
     "engine.documents": 5,
     "engine.io": 6,
@@ -40,7 +41,7 @@ LAYERS = {
 HIGHEST_PURE_LAYER = 5
 PLUGINS = ("actions", "resources", "legacy_shim")
 WEB = {"fastapi", "starlette"}
-DRIVERS = {"asyncmy", "aiomysql", "pymysql", "sqlite3", "aiosqlite", "redis"}
+DRIVERS = {"asyncmy", "aiomysql", "pymysql", "sqlite3", "aiosqlite", "redis", "obstore"}
 WAITING = {
     "asyncio",
     "anyio",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.io.blobs.directory import DirectoryStore
+from engine.io.blobs.s3 import S3Store
 from engine.io.blobs.store import CHUNK_BYTES as CHUNK_BYTES
 from engine.io.blobs.store import BlobStore, is_digest
 from engine.io.blobs.store import Leftover as Leftover
@@ -24,4 +25,4 @@ def open_blobs(settings: Settings) -> BlobStore:
     """The store that ``AETHER_STORAGE_URL`` names. Nothing is read, written or connected to yet."""
     if settings.storage_url.startswith("file:"):
         return DirectoryStore(Path(settings.storage_url.removeprefix("file:")))
-    raise NotImplementedError("S3")
+    return S3Store(settings.storage_url)

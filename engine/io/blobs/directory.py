@@ -184,19 +184,27 @@ class DirectoryStore:
         return await asyncio.wrap_future(self.submit(work))
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Begin disk work in one of the store's threads."""
-        return self._threads.submit(work)
+        """Begin disk work in one of the store's threads; once the store is closed, do it at once, whoever comes."""
+        try:
+            return self._threads.submit(work)
+        except RuntimeError:
+            done: Future[T] = Future()
+            try:
+                done.set_result(work())
+            except OSError as error:
+                done.set_exception(error)
+            return done
 
     def temporary(self) -> Path:
         """The directory of uploads under way, made where it is not there."""
         path = self._root / TEMPORARY
-        path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        _make_directories(path, self._root)
         return path
 
     def place(self, digest: str) -> Path:
         """The path of a blob, whose directory is made where it is not there."""
         path = self.path_of(digest)
-        path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        _make_directories(path.parent, self._root)
         return path
 
     @contextmanager
@@ -221,7 +229,7 @@ class DirectoryStore:
 
     @contextmanager
     def _lock_file(self) -> Iterator[int]:
-        self._root.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        _make_directories(self._root, self._root)
         file = os.open(self._root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             yield file
@@ -295,6 +303,20 @@ class _OpenFile:
     ) -> None:
         # Not waited for: whoever leaves because he was cancelled cannot wait.
         self._store.submit(self._close)
+
+
+def _make_directories(path: Path, root: Path) -> None:
+    """Make a directory and those between it and the root, which is made as well, readable by ours alone."""
+    try:
+        path.mkdir(mode=DIRECTORY_MODE)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        if path == root:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            _make_directories(path.parent, root)
+        _make_directories(path, root)
 
 
 def _open_file(path: Path) -> tuple[int, int, bytes]:
