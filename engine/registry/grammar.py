@@ -242,7 +242,7 @@ class LegacySwitchesDeclaration(Model):
     """Which routes of V1 and V2 are switched off."""
 
     off: Annotated[list[str], Short(_as_list, (), takes_item=True)] = Field(
-        default=[], description='Versions, or verbs of them, that answer 410: v1, "v2:list".'
+        default=[], description='Versions, doors and verbs that answer 410: v1, "v2:list", "/api:get".'
     )
     brownout: Annotated[list[str], Short(_as_list, (), takes_item=True)] = Field(
         default=[], description='The same for some minutes, in UTC: "*:55", "v1:9-17:0-4".'

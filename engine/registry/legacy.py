@@ -17,11 +17,13 @@ T = TypeVar("T")
 
 VERSIONS = ("v1", "v2")
 VERBS = ("get", "list", "create", "update", "delete", "search")
+# What the paths of the old versions begin with; V1 stood at the root as well.
+DOORS = {"/": "v1", "/api": "v1", "/crud": "v2", "/v2/crud": "v2"}
 
-OFF_EXAMPLE = 'v1 or "v2:list"'
+OFF_EXAMPLE = 'v1, "v2:list" or "/api:get"'
 BROWNOUT_EXAMPLE = '"*:55", "9-17:0-4" or "v1:list:*:30"'
 
-_WHICH = re.compile(r"(?P<version>[a-z]+[0-9]*)(?::(?P<verb>[a-z]+))?")
+_WHICH = re.compile(r"(?P<which>/[a-z0-9/]*|v[0-9])(?::(?P<verb>[a-z]+))?")
 _WHEN = re.compile(
     r"(?:(?P<routes>.+):)?(?P<hours>\*|[0-9]{1,2}(?:-[0-9]{1,2})?):(?P<minutes>[0-9]{1,2}(?:-[0-9]{1,2})?)"
 )
@@ -35,14 +37,19 @@ class NoSwitch(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class OldRoutes:
-    """Some of the old routes: of a version (one of `VERSIONS`) and a verb (one of `VERBS`); None is all of them."""
+    """Some of the old routes: of a version or a door, and perhaps of one verb; both None is every one.
 
-    version: str | None = None
+    Attributes:
+        which: ``v1``, ``v2``, or a door (``/api``).
+        verb: One of `VERBS`.
+    """
+
+    which: str | None = None
     verb: str | None = None
 
-    def covers(self, version: str, verb: str) -> bool:
+    def covers(self, door: str, verb: str) -> bool:
         """Whether a route is one of them."""
-        return self.version in (None, version) and self.verb in (None, verb)
+        return self.which in (None, door, DOORS.get(door)) and self.verb in (None, verb)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +77,11 @@ class LegacySwitches:
     off: tuple[OldRoutes, ...] = ()
     brownouts: tuple[Brownout, ...] = ()
 
-    def closure_of(self, version: str, verb: str, moment: datetime) -> Closure | None:
+    def closure_of(self, door: str, verb: str, moment: datetime) -> Closure | None:
         """Whether a route is closed at a moment, and in which way; None = it is open."""
-        if any(routes.covers(version, verb) for routes in self.off):
+        if any(routes.covers(door, verb) for routes in self.off):
             return "off"
-        if any(one.routes.covers(version, verb) and one.is_on(moment) for one in self.brownouts):
+        if any(one.routes.covers(door, verb) and one.is_on(moment) for one in self.brownouts):
             return "brownout"
         return None
 
@@ -83,22 +90,22 @@ NO_SWITCHES = LegacySwitches()
 
 
 def read_off(word: str) -> OldRoutes:
-    """Read a word of `off`: a version, or a version and a verb (``v2:list``).
+    """Read a word of `off`: ``v1``, ``v2:list``, ``/api``, ``/api:get``.
 
     Raises:
         NoSwitch: It is none.
     """
     match = _WHICH.fullmatch(word)
     if match is None:
-        raise NoSwitch("is neither a version nor a version and a verb")
-    version, verb = match["version"], match["verb"]
-    if version not in VERSIONS:
-        raise NoSwitch(f"begins with no old version: those are {' and '.join(VERSIONS)}")
+        raise NoSwitch("is neither a version nor the beginning of an old path")
+    which, verb = match["which"], match["verb"]
+    if which not in VERSIONS and which not in DOORS:
+        raise NoSwitch(f"is no old route: those are {', '.join((*VERSIONS, *DOORS))}")
     if verb is not None and verb not in VERBS:
         raise NoSwitch(f"has no verb of old routes: those are {', '.join(VERBS)}")
-    if (version, verb) == ("v1", "search"):
+    if verb == "search" and "v1" in (which, DOORS.get(which)):
         raise NoSwitch("means no route: V1 had no search")
-    return OldRoutes(version, verb)
+    return OldRoutes(which, verb)
 
 
 def read_brownout(word: str) -> Brownout:

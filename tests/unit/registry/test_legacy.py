@@ -8,23 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.registry.legacy import VERBS, VERSIONS, NoSwitch, read_brownout, read_off, read_switches
+from engine.registry.legacy import DOORS, VERBS, NoSwitch, read_brownout, read_off, read_switches
 from engine.registry.load import load_registry_text
 
-ROUTES = [(version, verb) for version in VERSIONS for verb in VERBS if (version, verb) != ("v1", "search")]
+ROUTES = [(door, verb) for door, version in DOORS.items() for verb in VERBS if (version, verb) != ("v1", "search")]
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("word", "covered"),
     [
-        ("v1", [one for one in ROUTES if one[0] == "v1"]),
-        ("v2", [one for one in ROUTES if one[0] == "v2"]),
-        ("v2:list", [("v2", "list")]),
-        ("v1:get", [("v1", "get")]),
+        ("v1", [one for one in ROUTES if one[0] in ("/", "/api")]),
+        ("v2", [one for one in ROUTES if one[0] in ("/crud", "/v2/crud")]),
+        ("/api", [one for one in ROUTES if one[0] == "/api"]),
+        ("/", [one for one in ROUTES if one[0] == "/"]),
+        ("v2:list", [("/crud", "list"), ("/v2/crud", "list")]),
+        ("/v2/crud:search", [("/v2/crud", "search")]),
     ],
 )
-def test_a_word_covers_a_version_or_one_verb_of_it(word: str, covered: list[tuple[str, str]]) -> None:
+def test_a_word_covers_a_version_a_door_or_one_verb_of_them(word: str, covered: list[tuple[str, str]]) -> None:
     assert [route for route in ROUTES if read_off(word).covers(*route)] == covered
 
 
@@ -58,7 +60,7 @@ def test_a_minute_of_a_day_is_on_for_that_minute_exactly(hour: int, minute: int,
 
 
 @pytest.mark.parametrize(
-    "word", ["", "v3", "V1", "v1:", "v1:destroy", "v1:search", "v2:", "/api", "v10", "list", "v1 "]
+    "word", ["", "v3", "V1", "v1:", "v1:destroy", "v1:search", "/api:search", "/apis", "/api/", "list", "v1 "]
 )
 def test_a_word_that_names_no_old_route_is_refused(word: str) -> None:
     with pytest.raises(NoSwitch):
@@ -73,7 +75,7 @@ def test_a_word_without_an_hour_and_a_minute_is_refused(word: str) -> None:
         read_brownout(word)
 
 
-@given(st.text(max_size=20) | st.from_regex(r"v?[0-3]:?[a-z]*:?[0-9*-]{1,5}:[0-9*-]{1,5}", fullmatch=True))
+@given(st.text(max_size=20) | st.from_regex(r"(v[0-3]|/[a-z2]*):?[a-z]*:?[0-9*-]{1,5}:[0-9*-]{1,5}", fullmatch=True))
 def test_any_text_is_read_or_refused_with_a_reason(word: str) -> None:
     for read in (read_off, read_brownout):
         reason = "read"
@@ -86,10 +88,10 @@ def test_any_text_is_read_or_refused_with_a_reason(word: str) -> None:
 
 def test_off_is_off_at_any_moment_and_wins_over_a_brownout() -> None:
     switches = read_switches(["v1:list"], ["*:0"])
-    assert switches.closure_of("v1", "list", NOON) == "off"
-    assert switches.closure_of("v1", "get", NOON) == "brownout"
-    assert switches.closure_of("v1", "get", NOON + timedelta(minutes=1)) is None
-    assert switches.closure_of("v2", "list", NOON + timedelta(minutes=1)) is None
+    assert switches.closure_of("/", "list", NOON) == "off"
+    assert switches.closure_of("/", "get", NOON) == "brownout"
+    assert switches.closure_of("/", "get", NOON + timedelta(minutes=1)) is None
+    assert switches.closure_of("/crud", "list", NOON + timedelta(minutes=1)) is None
 
 
 def test_a_registry_switches_off_for_a_type_and_for_all() -> None:
@@ -97,14 +99,14 @@ def test_a_registry_switches_off_for_a_type_and_for_all() -> None:
 version: 1
 legacy: {off: v1, brownout: ["*:55"]}
 types:
-  firm: {table: firm, account: self, fields: {name: {type: string(9)}}, legacy: {off: "v2:list"}}
+  firm: {table: firm, account: self, fields: {name: {type: string(9)}}, legacy: {off: ["v2:list", /crud]}}
 """
     loaded = load_registry_text(text)
     assert loaded.registry is not None, loaded.findings
     at = NOON + timedelta(minutes=55)
-    assert loaded.registry.legacy.closure_of("v1", "get", NOON) == "off"
-    assert loaded.registry.legacy.closure_of("v2", "get", NOON) is None
-    assert loaded.registry.legacy.closure_of("v2", "get", at) == "brownout"
+    assert loaded.registry.legacy.closure_of("/api", "get", NOON) == "off"
+    assert loaded.registry.legacy.closure_of("/crud", "get", NOON) is None
+    assert loaded.registry.legacy.closure_of("/crud", "get", at) == "brownout"
     own = loaded.registry.types["firm"].legacy.switches
-    assert [own.closure_of(version, "list", NOON) for version in VERSIONS] == [None, "off"]
-    assert own.closure_of("v2", "get", at) is None
+    assert [own.closure_of(door, "list", NOON) for door in DOORS] == [None, None, "off", "off"]
+    assert own.closure_of("/v2/crud", "get", at) is None
