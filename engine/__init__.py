@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.errors import Conflict as Conflict
     from engine.errors import ErrorItem as ErrorItem
     from engine.errors import Forbidden as Forbidden
+    from engine.errors import Gone as Gone
     from engine.errors import MethodNotAllowed as MethodNotAllowed
     from engine.errors import NotFound as NotFound
     from engine.errors import Problem as Problem
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from engine.plugins.actions import for_registry as for_registry
     from engine.plugins.layers import TRANSLATION as TRANSLATION
     from engine.plugins.layers import Host as Host
+    from engine.plugins.layers import OldUse as OldUse
     from engine.plugins.layers import Translation as Translation
     from engine.plugins.overrides import Caller as Writer
     from engine.plugins.overrides import Values as Values
@@ -54,6 +56,7 @@ _NAMES = {
     "Written": ("engine.plugins.overrides", "Written"),
     # a layer around the application
     "Host": ("engine.plugins.layers", "Host"),
+    "OldUse": ("engine.plugins.layers", "OldUse"),
     "Translation": ("engine.plugins.layers", "Translation"),
     "TRANSLATION": ("engine.plugins.layers", "TRANSLATION"),
     "Registry": ("engine.registry.resource", "Registry"),
@@ -68,6 +71,7 @@ _NAMES = {
     "ValidationFailed": ("engine.errors", "ValidationFailed"),
     "ErrorItem": ("engine.errors", "ErrorItem"),
     "MethodNotAllowed": ("engine.errors", "MethodNotAllowed"),
+    "Gone": ("engine.errors", "Gone"),
     "not_found": ("engine.plan.read", "not_found"),
 }
 
@@ -84,6 +88,7 @@ __all__ = [
     "Writer",
     "Written",
     "Host",
+    "OldUse",
     "Translation",
     "TRANSLATION",
     "Registry",
@@ -97,6 +102,7 @@ __all__ = [
     "ValidationFailed",
     "ErrorItem",
     "MethodNotAllowed",
+    "Gone",
     "not_found",
 ]
 

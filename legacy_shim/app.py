@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 import orjson
 
-from engine import TRANSLATION, Host, Problem, Translation
+from engine import TRANSLATION, Host, Translation
+from legacy_shim.deprecation import Deprecation
 from legacy_shim.replies import shape_reply
 from legacy_shim.routes import Place, find_place
 from legacy_shim.shapes import Deprecations, Headers, LegacyCall, OldReply
@@ -127,24 +128,9 @@ class _Exchange:
         return OldReply(old.status, (*old.headers, *more), old.body)
 
 
-class NoDeprecations:
-    """Lets every call pass, and says nothing about it."""
-
-    def admit(self, call: LegacyCall) -> Problem | None:
-        """Never a refusal."""
-        return None
-
-    def headers(self, call: LegacyCall) -> Headers:
-        """None."""
-        return ()
-
-    def note(self, call: LegacyCall, caller: object, request_id: str, status: int) -> None:
-        """Nothing."""
-
-
 def make_layer(inside: Application, host: Host) -> LegacyLayer:
     """Put the old API around an application; what the engine calls, having found this file by its name."""
-    return LegacyLayer(inside, host, NoDeprecations())
+    return LegacyLayer(inside, host, Deprecation(host))
 
 
 def _scope_of(call: LegacyCall, scope: Scope, translation: Translation) -> Scope:

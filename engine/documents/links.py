@@ -13,6 +13,7 @@ CRUD = "/v3/crud"
 ACTIONS = "/v3/action"
 PROBLEMS = "/v3/meta/problems"
 REGISTRY = "/v3/meta/registry"
+DEPRECATIONS = "/v3/meta/deprecations"
 OPENAPI = "/openapi.json"
 
 Entry = dict[str, object]

@@ -12,7 +12,7 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
-from engine.documents.links import ACTIONS, CRUD, OPENAPI, PROBLEMS, REGISTRY
+from engine.documents.links import ACTIONS, CRUD, DEPRECATIONS, OPENAPI, PROBLEMS, REGISTRY
 from engine.documents.openapi_models import TypeModels
 from engine.documents.openapi_paths import path_components, type_paths
 from engine.documents.openapi_shared import (
@@ -191,6 +191,12 @@ def _own_paths() -> Json:
             "parameters": [code],
         },
         REGISTRY: {"get": _known("registry", "Which registry runs", {"200": reply("Its digest and state.", row)})},
+        DEPRECATIONS: {
+            "get": _known(
+                "deprecations", "Who still uses old routes; needs the scope meta:deprecations", _uses(), (422,)
+            ),
+            "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in ("AccountId", "Limit", "Offset")],
+        },
         OPENAPI: {"get": _open("openapi", "This document", DOCUMENTS_TAG, openapi)},
         "/docs": {"get": _open("docs", "This document, to read", DOCUMENTS_TAG, {"200": {**reply("A page."), **page}})},
         "/health/live": {
@@ -211,6 +217,24 @@ def _own_paths() -> Json:
             )
         },
     }
+
+
+def _uses() -> Json:
+    """The reply that tells of the uses of old routes."""
+    text = {"type": "string"}
+    moment = {"type": "string", "format": "date-time"}
+    use = {
+        "route": {**text, "examples": ["GET /v2/crud/page/{id}"]},
+        "version": {**text, "examples": ["v2"]},
+        "caller": {**text, "description": "Public id of a user or key, `anonymous`, or `other` for many."},
+        "count": {"type": "integer", "minimum": 1},
+        "first_used_on": moment,
+        "last_used_on": moment,
+        "replacement": {**text, "examples": ["GET /v3/crud/page/{id}"]},
+    }
+    row = {"type": "object", "required": list(use), "properties": use}
+    page = {"data": {"type": "array", "items": row}, "meta": {"type": "object"}}
+    return {"200": reply("The latest use first.", {"type": "object", "required": list(page), "properties": page})}
 
 
 def _known(name: str, summary: str, replies: Json, problems: tuple[int, ...] = ()) -> Json:

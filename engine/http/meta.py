@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +18,7 @@ from engine.http.dependencies import Caller
 from engine.http.describe import Document, document_reply, make_document
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import PRIVATE_HEADERS, Reply
+from engine.io.uses import MAX_LISTED, UseCount, Uses
 from engine.plan.read import not_found
 from engine.plan.rights import Rights, rights_of
 from engine.plugins.overrides import Overrides
@@ -41,6 +43,7 @@ def meta_router(
     server_url: str,
     actions: Fragments,
     overrides: Mapping[str, Overrides],
+    uses: Uses,
 ) -> APIRouter:
     """The routes of these documents.
 
@@ -50,6 +53,7 @@ def meta_router(
         server_url: Where callers find the server.
         actions: OpenAPI of the actions that somebody with these rights may call.
         overrides: What makes defaults, by type.
+        uses: Of old routes.
     """
     router = APIRouter()
     defaults = {name: tuple(one.defaults) for name, one in overrides.items()}
@@ -113,4 +117,31 @@ def meta_router(
         body = {"data": {"digest": running.digest, "types": len(running.types), "state": "serving"}, "meta": {}}
         return as_response(Reply(200, encode_json(body), PRIVATE_HEADERS))
 
+    @router.get("/v3/meta/deprecations")
+    async def read_deprecations(request: HttpRequest, caller: Caller) -> Response:
+        """Who still uses which old routes, as far as the caller may know; the latest use first."""
+        caller.require_scope("meta:deprecations")
+        asked = request_of(request).search_of_query(frozenset({"limit", "offset"}))
+        limit = MAX_LISTED if asked.limit is None else min(asked.limit, MAX_LISTED)
+        found = await uses.list_for(caller.principal, limit=limit + 1, offset=asked.offset or 0)
+        meta = {"limit": limit, "offset": asked.offset or 0, "has_more": len(found) > limit}
+        body = {"data": [_show_use(one) for one in found[:limit]], "meta": meta}
+        return as_response(Reply(200, encode_json(body), PRIVATE_HEADERS))
+
     return router
+
+
+def _show_use(one: UseCount) -> dict[str, Any]:
+    return {
+        "route": one.route,
+        "version": one.version,
+        "caller": one.caller,
+        "count": one.uses,
+        "first_used_on": _show_moment(one.first_used_on),
+        "last_used_on": _show_moment(one.last_used_on),
+        "replacement": one.replacement,
+    }
+
+
+def _show_moment(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

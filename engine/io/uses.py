@@ -29,6 +29,7 @@ FLUSH_EVERY_S = 5.0
 STOP_S = 2.0
 BATCH = 100
 MAX_CALLERS = 1_000
+MAX_LISTED = 1_000
 MAX_GATHERED = 50_000
 MAX_ROUTE, MAX_REPLACEMENT = 120, 300
 ANONYMOUS, OTHER = "anonymous", "other"
@@ -102,6 +103,11 @@ class Uses:
         self._has_begun = False
         self._counting = asyncio.Lock()
         self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Count every few seconds from now on, until `close`."""
+        self._task = asyncio.create_task(self._run())
 
     def note(self, use: OldUse, caller: Principal | None) -> None:
         """Take down one use. Never waits, never raises.
@@ -137,30 +143,39 @@ class Uses:
             await self._begin()
             return await self._count()
 
-    async def run(self) -> None:
-        """Count every few seconds, until `close`."""
-        while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_EVERY_S):
-                    await self._stopping.wait()
-            if not self._stopping.is_set():
-                with suppress(StorageFault, Unavailable):
-                    # Whoever the database is away from says so; the uses are kept.
-                    await self.flush()
+    async def list_for(self, asker: Principal, *, limit: int, offset: int = 0) -> list[UseCount]:
+        """What `list_uses` tells, with the uses of this very moment.
+
+        Raises:
+            StorageFault, Unavailable: The database cannot be asked.
+        """
+        await self.flush()
+        return await list_uses(self._database, asker, limit=limit, offset=offset)
 
     async def close(self) -> None:
         """Count what is left, within a bounded time; what cannot be counted is lost, and said."""
         self._stopping.set()
-        if not self._gathered:
-            return
         with suppress(StorageFault, Unavailable, TimeoutError):
             async with asyncio.timeout(STOP_S):
-                await self.flush()
+                if self._task is not None:
+                    await self._task
+                if self._gathered:
+                    await self.flush()
         lost = sum(count.uses for count in self._gathered.values())
         if lost:
             observe(Notice("uses of old routes not counted", "error", "engine.io.uses", (("number", str(lost)),)))
 
     # ------------------------------------------------------------ private
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_EVERY_S):
+                    await self._stopping.wait()
+            if not self._stopping.is_set():
+                # The database says itself that it is away; the uses are kept.
+                with suppress(StorageFault, Unavailable):
+                    await self.flush()
 
     def _gather(self, use: OldUse, name: str, account: int, at: float, day: str) -> None:
         if day != self._day:

@@ -31,6 +31,7 @@ from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
 from engine.io.resolver import Resolver
 from engine.io.sinks import Sinks
+from engine.io.uses import Uses
 from engine.main.layers import Asgi, put_layers_around
 from engine.main.plugins import SHIPPED as SHIPPED
 from engine.main.plugins import Plugins as Plugins
@@ -66,6 +67,7 @@ class Engine:
     changes: Changes
     authenticator: Authenticator
     limiter: RateLimiter | None
+    uses: Uses
     tasks: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -74,6 +76,7 @@ class Engine:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self.uses.close()
         await self.changes.close()
         await self.authenticator.close()
         await self.runtime.blobs.close()
@@ -124,6 +127,7 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         if shared is not None and await shared.ping() is None:
             raise OSError("Redis does not answer")
 
+    uses = Uses(database)
     action_routes = action_router(plugins.actions)
     fallback = make_fallback(
         [
@@ -138,6 +142,7 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
                 server_url=settings.public_url or "/",
                 actions=describe_actions(action_routes, plugins.actions),
                 overrides=plugins.overrides,
+                uses=uses,
             ),
             action_routes,
         ]
@@ -145,9 +150,11 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     fallback.state.serving = lambda: serving
     direct = DirectActions(plugins.actions)
     application = Application(serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings, direct)
-    outermost = put_layers_around(application, Host(lambda: application.serving.runtime.registry, settings))
+    outermost = put_layers_around(application, Host(lambda: application.serving.runtime.registry, settings, uses.note))
+    if outermost is not application:
+        uses.start()
     tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]
-    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, tasks)
+    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, uses, tasks)
 
 
 def create_app() -> Server:
