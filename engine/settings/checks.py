@@ -7,6 +7,7 @@ is `table.py`'s business, how a refusal is said `__init__.py`'s.
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -51,6 +52,14 @@ def check_database_url(value: str) -> str:
         _ = parts.port
     else:
         raise ValueError("unknown kind of database")
+    return value
+
+
+def check_day(value: str) -> str:
+    """A day that there is."""
+    if len(value) != len("2027-06-30"):
+        raise ValueError("not a date")
+    date.fromisoformat(value)
     return value
 
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from engine.settings.checks import (
     LEVELS,
     check_database_url,
+    check_day,
     check_http_url,
     check_mailbox,
     check_origins,
@@ -197,8 +198,8 @@ class Settings(BaseSettings):
     log_file_count: int = _setting(5, "Old log files that are kept", "a number from 0 to 1000", ge=0, le=1000)
     log_requests: bool = _setting(True, "Log a line for each request", "true or false")
 
-    legacy_sunset: str | None = _setting(
-        None, "Day on which V1 and V2 end", "a date like 2027-06-30", pattern=r"^\d{4}-\d{2}-\d{2}$"
+    legacy_sunset: Annotated[str, AfterValidator(check_day)] | None = _setting(
+        None, "Day on which V1 and V2 end; their replies say so", "a date like 2027-06-30"
     )
 
     @property

@@ -68,6 +68,8 @@ def test_the_environment_wins_over_the_file_and_flags_over_both(
         ("AETHER_SMTP_URL", "mail.example.org", "smtp://"),
         ("AETHER_PUBLIC_URL", "api.example.org", "https://api.example.org"),
         ("AETHER_LEGACY_SUNSET", "soon", "a date"),
+        ("AETHER_LEGACY_SUNSET", "2027-02-30", "a date"),
+        ("AETHER_LEGACY_SUNSET", "20270630", "a date"),
         ("AETHER_JWT_PUBLIC_KEY_FILE", "/nowhere.pem", "a file that exists"),
         ("AETHER_MODE", "test", "production, dev or demo"),
     ],
