@@ -45,7 +45,7 @@ def sign(leave: Leave, key: bytes) -> str:
 
 
 def holds(leave: Leave, signature: str, key: bytes, *, now: float) -> bool:
-    """Whether a signature is of this leave and its time has not come; the comparison takes the same time for all."""
+    """Whether a signature is of this leave, and its time has not come. The comparison takes as long for all."""
     is_ours = hmac.compare_digest(sign(leave, key).encode("ascii"), signature.encode("utf-8", "replace"))
     return is_ours and now < leave.expires_at
 

@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, cast, get_type_hints
 
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
@@ -19,12 +19,16 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from engine.errors import Problem
 from engine.execute.runtime import Runtime
+from engine.http.app import problem_reply
 from engine.http.call import ClientGone, Request, split_path
 from engine.http.dependencies import Caller, CallerContext, get_caller
-from engine.http.fallback import request_of
+from engine.http.fallback import WholeResponse, request_of
+from engine.http.reply import Reply
+from engine.http.uploads import LingeringReply, is_coming
 from engine.language.call import check_content_type
 from engine.language.json import decode_json
 from engine.plan.rights import Rights, rights_of
@@ -47,6 +51,7 @@ def action_router(actions: Sequence[Action]) -> APIRouter:
 
     class Route(_ActionRoute):
         needs = scopes
+        largest: ClassVar[Mapping[str, int | None]] = {one.name: one.body_bytes for one in actions}
 
     router = APIRouter(prefix=PREFIX, route_class=Route, strict_content_type=False)
     for declared in actions:
@@ -133,7 +138,7 @@ class DirectActions:
             if callers is not None:
                 self._add(declared, callers)
 
-    async def answer(self, request: Request, principal: Principal, runtime: Runtime) -> Response | None:
+    async def answer(self, request: Request, principal: Principal, runtime: Runtime) -> Response | Reply | None:
         """Call the action that a request is for.
 
         Returns:
@@ -154,7 +159,7 @@ class DirectActions:
         answered = await declared.handler(**values, **dict.fromkeys(callers, caller))
         if not isinstance(answered, Response):
             raise TypeError(f"the action {declared.name} did not answer with a Response")
-        return answered
+        return answered.reply if isinstance(answered, WholeResponse) else answered
 
     def _add(self, declared: Action, callers: tuple[str, ...]) -> None:
         branch, names = self._root, []
@@ -207,20 +212,28 @@ class _ActionRoute(APIRoute):
 
     Attributes:
         needs: The scope of each action, by name.
+        largest: The largest body of each, by name; None = as of a write.
     """
 
     needs: ClassVar[Mapping[str, str | None]] = {}
+    largest: ClassVar[Mapping[str, int | None]] = {}
 
     def get_route_handler(self) -> Callable[[HttpRequest], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind ours."""
         handle = super().get_route_handler()
         scope = self.needs[self.name]
+        largest = self.largest.get(self.name)
 
         async def handle_action(request: HttpRequest) -> Response:
             if scope is not None:
                 (await get_caller(request)).require_scope(scope)
             try:
-                return await handle(_ActionRequest(request.scope, request.receive))
+                return await handle(_ActionRequest(request.scope, request.receive, largest))
+            except Problem as problem:
+                read = request_of(request)
+                if not is_coming(read):
+                    raise
+                return cast(Response, LingeringReply(problem_reply(problem, read), read.receive))
             except HTTPException as error:
                 # FastAPI calls whatever went wrong with a body a 400; we know better.
                 if isinstance(error.__cause__, (Problem, ClientGone)):
@@ -233,12 +246,16 @@ class _ActionRoute(APIRoute):
 class _ActionRequest(HttpRequest):
     """A request whose JSON is strict, and bounded in size and time."""
 
+    def __init__(self, scope: Scope, receive: Receive, largest: int | None) -> None:
+        super().__init__(scope, receive)
+        self._largest = largest
+
     async def body(self) -> bytes:
         """The body; an empty one is ``{}``."""
         if not hasattr(self, "_body"):
             read = request_of(self)
             check_content_type(read.header(b"content-type"), read.header(b"content-encoding"))
-            self._body = await read.body(read.settings.write_body_bytes) or b"{}"
+            self._body = await read.body(self._largest or read.settings.write_body_bytes) or b"{}"
         return self._body
 
     async def json(self) -> object:

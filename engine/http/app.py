@@ -66,7 +66,7 @@ class Serving:
 class Direct(Protocol):
     """Calls that are answered before FastAPI is asked."""
 
-    async def answer(self, request: Request, principal: Principal, runtime: Runtime) -> ASGIApp | None:
+    async def answer(self, request: Request, principal: Principal, runtime: Runtime) -> ASGIApp | Reply | None:
         """The reply to a request; None where it is none of them.
 
         Raises:
@@ -85,6 +85,7 @@ class Application:
         fallback: Everything that is not a generated endpoint: actions, documents, health.
         settings: Limits of bodies.
         direct: Actions that are called without FastAPI; None = no such.
+        live: Serves websockets; None = there are none.
     """
 
     def __init__(
@@ -96,9 +97,11 @@ class Application:
         fallback: ASGIApp,
         settings: Settings,
         direct: Direct | None = None,
+        live: ASGIApp | None = None,
     ) -> None:
         self.settings = settings
         self.direct = direct
+        self.live = live or fallback
         self.serving = serving
         self.authenticator = authenticator
         self.limiter = limiter
@@ -108,7 +111,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event: a request, or the server's start and stop."""
         if scope["type"] != "http":
-            await self.fallback(scope, receive, send)
+            await (self.live if scope["type"] == "websocket" else self.fallback)(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given if _SANE_ID.match(given) else secrets.token_urlsafe(8).encode("ascii")

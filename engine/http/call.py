@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -70,6 +71,11 @@ class Request:
         """A header's value as text, or None."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def base_url(self) -> str:
+        """Where the caller has found us, as he says himself; empty where he does not."""
+        host = self.header(b"host") or ""
+        return f"{self.scope.get('scheme', 'http')}://{host}" if _HOST.fullmatch(host) else ""
 
     def preferences(self) -> Preferences:
         """What ``Prefer`` asks for."""
@@ -169,6 +175,9 @@ class Request:
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message
+
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 
 
 class ClientGone(Exception):

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import NotFound, RangeNotSatisfiable, StaleVersion
+from engine.errors import RangeNotSatisfiable, StaleVersion
 from engine.execute.files import HeldFile
 from engine.http.call import Request
-from engine.http.reply import Headers
+from engine.http.fallback import as_response
+from engine.http.reply import Headers, Reply
 from engine.io.blobs import BlobStore, OpenBlob
 from engine.language.files import (
     UNKNOWN_TYPE,
@@ -28,13 +29,16 @@ from engine.language.files import (
     parse_range,
 )
 from engine.observe import Notice, observe
+from engine.plan.read import not_found
 
 IMMUTABLE = b"private, max-age=31536000, immutable"
 """Of a URL that names the bytes themselves."""
 REVALIDATE = b"private, no-cache"
 """Of a URL that names an object: it may be renamed, replaced or taken away."""
 
-NO_BYTES = ByteRange(0, 0)
+SMALL_BYTES = 64 * 1024
+"""What is read as a whole and written at once."""
+
 _VARY = (b"vary", b"Authorization, X-API-Key, X-Account-Id")
 _SAFE: Headers = (
     (b"accept-ranges", b"bytes"),
@@ -74,85 +78,84 @@ async def answer_file(request: Request, blobs: BlobStore, offer: Offer) -> Respo
         raise StaleVersion("The file is another one than If-Match names.")
     known = request.precondition(b"if-none-match", "If-None-Match")
     if known is not None and known.matches_weakly(file.digest):
-        return BlobResponse(304, kept, None)
+        return as_response(Reply(304, b"", kept, None))
     part = None if request.is_head else _wanted_part(request, file, etag)
     is_inline = is_passive(file.content_type)
     described: Headers = (
         *kept,
         *_SAFE,
-        (b"content-type", (file.content_type or UNKNOWN_TYPE).encode("latin-1", "replace")),
         (b"content-disposition", content_disposition(file.file_name, is_inline=is_inline).encode("ascii")),
     )
+    content_type = (file.content_type or UNKNOWN_TYPE).encode("latin-1", "replace")
     if request.is_head:
-        return BlobResponse(200, (*described, (b"content-length", b"%d" % file.size_bytes)), None)
-    blob = await blobs.open(file.digest)
-    if blob is None or blob.size_bytes != file.size_bytes:
-        if blob is not None:
-            await blob.__aexit__(None, None, None)
-        observe(Notice("A file's bytes are not in the store.", logger="engine.http.downloads", level="error"))
-        raise NotFound("There is nothing here, or nothing that you may see.")
-    if part is None:
-        length = b"%d" % file.size_bytes
-        return BlobResponse(200, (*described, (b"content-length", length)), blob, ByteRange(0, file.size_bytes))
-    span = b"bytes %d-%d/%d" % (part.start, part.end - 1, file.size_bytes)
-    length = b"%d" % (part.end - part.start)
-    return BlobResponse(206, (*described, (b"content-range", span), (b"content-length", length)), blob, part)
+        return _HeadResponse(200, (*described, *_about(content_type, file.size_bytes)))
+    blob = await _open(blobs, file)
+    if part is not None:
+        described = (*described, (b"content-range", b"bytes %d-%d/%d" % (part.start, part.end - 1, file.size_bytes)))
+    status = 200 if part is None else 206
+    part = part or ByteRange(0, file.size_bytes)
+    if part.end - part.start <= SMALL_BYTES:
+        async with blob:
+            body = b"".join([chunk async for chunk in blob.read(part.start, part.end)])
+        return as_response(Reply(status, body, described, content_type))
+    return BlobResponse(status, (*described, *_about(content_type, part.end - part.start)), blob, part)
 
 
-class BlobResponse(Response):
-    """Headers, and perhaps bytes of a blob.
+class _HeadResponse(Response):
+    """Headers alone, the length among them of what is not sent."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(None, status)
+        self.raw_headers = list(headers)
+
+
+class BlobResponse(_HeadResponse):
+    """Bytes of a blob, a chunk at a time.
 
     Args:
         status: HTTP status.
         headers: All of them.
-        blob: Open; closed when it was sent, or could not be. None = no body.
+        blob: Open; closed when it was sent, or could not be.
         part: Which bytes of it.
     """
 
-    def __init__(
-        self,
-        status: int,
-        headers: Sequence[tuple[bytes, bytes]],
-        blob: OpenBlob | None,
-        part: ByteRange = NO_BYTES,
-    ) -> None:
-        self.status_code = status
-        self.raw_headers = list(headers)
-        self.background = None
-        self.body = b""
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], blob: OpenBlob, part: ByteRange) -> None:
+        super().__init__(status, headers)
         self._blob = blob
         self._part = part
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; the client may go at any time."""
-        if self._blob is None:
-            await self._send_head(send)
-            await send({"type": "http.response.body", "body": b""})
-            return
         async with self._blob as blob:
-            await self._send_head(send)
-            chunks = blob.read(self._part.start, self._part.end)
-            left = self._part.end - self._part.start
-            watch: asyncio.Task[None] | None = None
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            # A server drops what is sent to nobody without a word.
+            watch = asyncio.create_task(_wait_until_gone(receive))
             try:
-                async for chunk in chunks:
+                left = self._part.end - self._part.start
+                async for chunk in blob.read(self._part.start, self._part.end):
                     left -= len(chunk)
                     await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
-                    if left and watch is None:
-                        # A server drops what is sent to nobody without a word.
-                        watch = asyncio.create_task(_wait_until_gone(receive))
-                    if watch is not None and watch.done():
+                    if watch.done():
                         return
-                if self._part.end == self._part.start:
-                    await send({"type": "http.response.body", "body": b""})
             finally:
-                if watch is not None:
-                    watch.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await watch
+                watch.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watch
 
-    async def _send_head(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+
+async def _open(blobs: BlobStore, file: HeldFile) -> OpenBlob:
+    blob = await blobs.open(file.digest)
+    if blob is not None and blob.size_bytes == file.size_bytes:
+        return blob
+    if blob is not None:
+        async with blob:
+            pass
+    observe(Notice("A file's bytes are not in the store.", level="error", logger="engine.http.downloads"))
+    raise not_found()
+
+
+def _about(content_type: bytes, size_bytes: int) -> Headers:
+    return (b"content-type", content_type), (b"content-length", b"%d" % size_bytes)
 
 
 async def _wait_until_gone(receive: Receive) -> None:

@@ -43,9 +43,21 @@ def make_fallback(routers: Sequence[APIRouter]) -> FastAPI:
     return app
 
 
-def as_response(reply: Reply) -> Response:
+class WholeResponse(Response):
+    """A reply of ours as Starlette sends it.
+
+    Attributes:
+        reply: The reply itself, for those who send it without Starlette.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.body, reply.status)
+        self.reply = reply
+
+
+def as_response(reply: Reply) -> WholeResponse:
     """A reply of ours as Starlette sends it."""
-    response = Response(reply.body, reply.status)
+    response = WholeResponse(reply)
     for name, value in reply.headers:
         response.raw_headers.append((name, value))
     if reply.content_type is not None:
@@ -73,10 +85,13 @@ async def _handle_validation(request: HttpRequest, error: Exception) -> Response
     return as_response(problem_reply(ValidationFailed(errors=items), request_of(request)))
 
 
+_ITEM_CODES = {"missing": "required", "literal_error": "not-in-enum", "enum": "not-in-enum"}
+
+
 def _validation_item(fault: dict[str, object]) -> ErrorItem:
     loc = fault.get("loc")
     where, *path = [str(part) for part in loc] if isinstance(loc, (list, tuple)) else ["body"]
-    code = "required" if fault.get("type") == "missing" else "type-mismatch"
+    code = _ITEM_CODES.get(str(fault.get("type")), "type-mismatch")
     detail = f"{fault.get('msg', 'Not valid')}."
     if where == "body":
         return ErrorItem(code, detail, pointer="".join(f"/{part}" for part in path))
