@@ -1,12 +1,12 @@
 """The command line: which commands `aether` has. What each does stands in the file of its family.
 
 The families: `registry.py` (check, explain, routes, new), `documents.py` (openapi, schema, settings), `database.py`
-(migrate, seed, introspect), `credentials.py` (token, apikey), `doctor.py` and `serving.py`.
+(migrate, seed, introspect), `credentials.py` (token, apikey), `doctor.py`, `files.py` (gc) and `serving.py`.
 """
 
 from __future__ import annotations
 
-from engine.cli import credentials, database, doctor, documents, registry, serving
+from engine.cli import credentials, database, doctor, documents, files, registry, serving
 from engine.cli.terminal import make_group
 
 app = make_group("Serve the types that resources.yaml declares, and look after their database.")
@@ -26,6 +26,7 @@ for command in (
     database.migrate,
     database.seed,
     doctor.doctor,
+    files.gc,
 ):
     app.command()(command)
 token.command()(credentials.mint)

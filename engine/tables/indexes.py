@@ -163,6 +163,8 @@ def _plain_indexes(resource: Resource) -> Iterator[TableIndex]:
         if column:
             rest = order or (key,)
             yield _make(resource, (IndexPart(column), *rest), purpose=f"lists under {parent.type}")
+    if resource.file and (column := resource.fields[resource.file.digest].column):
+        yield _make(resource, (IndexPart(column),), purpose="which bytes have rows")
     for index in resource.indexes:
         parts = tuple(_declared_parts(resource, index))
         if parts:

@@ -7,6 +7,7 @@ the network as to any other.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -61,6 +62,10 @@ class ObjectServer:
         with urllib.request.urlopen(request, timeout=30) as reply:
             content: bytes = reply.read()
             return content
+
+    def keys(self, bucket: str) -> list[str]:
+        """Every key of a bucket."""
+        return re.findall("<Key>([^<]*)</Key>", self.call("GET", f"/{bucket}?list-type=2").decode())
 
     def unfinished_uploads(self, bucket: str) -> int:
         """How many uploads in parts were begun and neither completed nor aborted."""

@@ -138,7 +138,7 @@ class DirectoryStore:
         """Remove an upload's file; a running upload holds a lock on it."""
         path = self._root / TEMPORARY / Path(leftover.name).name
         try:
-            return await self.run(lambda: _remove_dead(path))
+            return await self.run(lambda: _is_dead(path, os.unlink))
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -347,7 +347,7 @@ def _leftovers_in(directory: Path) -> Iterator[Leftover]:
     for entry in _entries(directory):
         with suppress(FileNotFoundError):
             found = entry.stat(follow_symlinks=False)
-            yield Leftover(entry.name, found.st_size, found.st_mtime)
+            yield Leftover(entry.name, found.st_size, found.st_mtime, is_running=not _is_dead(Path(entry.path)))
 
 
 def _entries(directory: Path) -> builtins.list[os.DirEntry[str]]:
@@ -358,11 +358,12 @@ def _entries(directory: Path) -> builtins.list[os.DirEntry[str]]:
         return []
 
 
-def _remove_dead(path: Path) -> bool:
+def _is_dead(path: Path, then: Callable[[Path], None] = lambda path: None) -> bool:
+    """Whether nobody holds the lock of an upload's file; what is to be done `then` is done under the lock."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
+        then(path)
     except BlockingIOError:
         return False
     finally:

@@ -92,8 +92,7 @@ class S3Store:
         """How many bytes a blob is."""
         found = await self._look("stat", key_of(digest))
         if found is None:
-            # A bucket that is not there answers like a blob that is not there.
-            await self._call("stat", self._list_one)
+            await self._require_bucket()
             return None
         return found[0]
 
@@ -103,6 +102,7 @@ class S3Store:
         try:
             await self._call("refresh", lambda: obstore.copy_async(self._bucket, key, aside), missing=FileNotFoundError)
         except FileNotFoundError:
+            await self._require_bucket()
             return False
         try:
             await self.settle(digest, aside)
@@ -254,6 +254,10 @@ class S3Store:
         except FileNotFoundError:
             return None
         return found["size"], found["last_modified"].timestamp()
+
+    async def _require_bucket(self) -> None:
+        """A bucket that is not there answers like an object that is not there; a listing tells them apart."""
+        await self._call("stat", self._list_one)
 
     async def _list_one(self) -> None:
         async for _ in obstore.list(self._bucket, TEMPORARY, chunk_size=1):

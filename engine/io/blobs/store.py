@@ -54,11 +54,13 @@ class Leftover:
         name: The store's own name of it, for `BlobStore.remove_leftover`; never for a caller.
         size_bytes: How many bytes it is.
         modified_at: When it was last written, Unix time by the store's own clock, in seconds.
+        is_running: Whether the upload is still under way; None where the store cannot tell: then its age does.
     """
 
     name: str
     size_bytes: int
     modified_at: float
+    is_running: bool | None = None
 
 
 class Upload(Protocol):
