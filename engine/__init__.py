@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from engine.language.files import extension_of as extension_of
     from engine.language.ids import is_public_id as is_public_id
     from engine.plan.files import containers as containers
+    from engine.plan.files import file_hops as file_hops
+    from engine.plan.files import file_type as file_type
     from engine.plan.files import file_types as file_types
     from engine.plan.read import not_found as not_found
     from engine.plugins.actions import action as action
@@ -91,6 +93,8 @@ _NAMES = {
     # files
     "HeldFile": ("engine.execute.files", "HeldFile"),
     "containers": ("engine.plan.files", "containers"),
+    "file_hops": ("engine.plan.files", "file_hops"),
+    "file_type": ("engine.plan.files", "file_type"),
     "file_types": ("engine.plan.files", "file_types"),
     "Destination": ("engine.http.receiving", "Destination"),
     "link_file": ("engine.http.receiving", "link_file"),
@@ -173,6 +177,8 @@ __all__ = [
     "property_of",
     "receive_file",
     "Upload",
+    "file_hops",
+    "file_type",
     "file_types",
     "find_digest",
     "find_file",

@@ -30,7 +30,7 @@ from engine.execute.write import (
 )
 from engine.http.call import Request
 from engine.http.fallback import as_response, request_of
-from engine.http.reply import PRIVATE_HEADERS, Reply
+from engine.http.reply import PRIVATE_HEADERS, SECRET_HEADERS, Reply
 from engine.language.query import parse_query
 from engine.language.search import SearchBody, parse_search
 from engine.plan.read import not_found, plan_get, plan_list
@@ -92,6 +92,12 @@ class CallerContext:
             Forbidden: He sees it, or belongs to no account.
         """
         require_write(self._resource(type_name), verb, self.plan_context())
+
+    def may_read(self, type_name: str) -> bool:
+        """Whether the caller may read objects of a type at all."""
+        resource = self.runtime.registry.types[type_name]
+        belongs = resource.account.kind == "none" or self.principal.is_operator or bool(self.principal.accounts)
+        return self.rights.may(type_name, "read") and (belongs or self.rights.is_public_only(type_name))
 
     def require_known(self) -> None:
         """Refuse a caller without credentials.
@@ -301,10 +307,19 @@ async def get_pagination(request: HttpRequest) -> SearchBody:
 Pagination = Annotated[SearchBody, Depends(get_pagination)]
 
 
-def envelope(data: object, meta: Mapping[str, Any] | None = None, *, status: int = 200) -> Response:
-    """A reply in the contract's envelope, encoded as the engine encodes objects."""
+def envelope(
+    data: object, meta: Mapping[str, Any] | None = None, *, status: int = 200, is_secret: bool = False
+) -> Response:
+    """A reply in the contract's envelope, encoded as the engine encodes objects.
+
+    Args:
+        data: What is answered.
+        meta: What is said about it.
+        status: Status of the reply.
+        is_secret: There is a token or a key in it, so that no cache may keep it.
+    """
     body = encode_json({"data": data, "meta": dict(meta or {})})
-    return as_response(Reply(status, body, PRIVATE_HEADERS))
+    return as_response(Reply(status, body, SECRET_HEADERS if is_secret else PRIVATE_HEADERS))
 
 
 def page_envelope(page: Page) -> Response:
