@@ -125,7 +125,10 @@ def _config(settings: Settings) -> uvicorn.Config:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        ws="none",
+        # An idle client is asked for a sign of life in time to hear of it before it is called silent.
+        ws_ping_interval=settings.live_idle_s / 2,
+        ws_ping_timeout=settings.live_idle_s / 2,
+        ws_max_size=settings.live_frame_bytes,
         lifespan="on",
         # Lines are written by `io/sinks.py`, one for each request among them.
         log_config=None,

@@ -18,6 +18,7 @@ from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from engine.errors import BadRequest, Problem, RequestTimeout
+from engine.http.live_wire import ON_STOP, SOCKET_PATHS, LiveWire
 from engine.render.problem import PROBLEM_TYPE, render_problem
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -37,7 +38,7 @@ class WireConfig(uvicorn.Config):
     """
 
     def __init__(self, app: str, *, head_timeout_s: float = HEAD_TIMEOUT_S, **more: Any) -> None:
-        super().__init__(app, http=Wire, **more)
+        super().__init__(app, http=Wire, ws=LiveWire, ws_per_message_deflate=False, **more)
         self.head_timeout_s = head_timeout_s
 
 
@@ -87,11 +88,22 @@ class Wire(HttpToolsProtocol):
         self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """The server stops: a reply that would never end is told so."""
+        state = {} if self._is_free() else self.scope.get("state", {})
+        if ON_STOP in state:
+            state[ON_STOP]()
+        super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn's parser refuses."""
         self._refuse(BadRequest("This is no HTTP request that can be understood."))
 
     # ------------------------------------------------------------ private
+
+    def _should_upgrade(self) -> bool:
+        """Only where there is a websocket; elsewhere such a request is like any other."""
+        return super()._should_upgrade() and self.url.partition(b"?")[0] in SOCKET_PATHS
 
     def _unwatch(self) -> None:
         if self._watch is not None:

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from engine.auth.gate import Authenticator, make_authenticator
 from engine.auth.limits import RateLimiter, make_limiter
+from engine.execute.live import Hub
 from engine.execute.runtime import Runtime
 from engine.http.actions import DirectActions, action_router, describe_actions
 from engine.http.app import Application, Serving
@@ -22,6 +23,8 @@ from engine.http.cors import Cors
 from engine.http.describe import Describer
 from engine.http.fallback import make_fallback
 from engine.http.health import health_router
+from engine.http.live_connections import Connections
+from engine.http.live_door import LiveDoor
 from engine.http.meta import meta_router
 from engine.http.routes import make_router, root_endpoints
 from engine.http.server import Server
@@ -29,6 +32,7 @@ from engine.io.blobs import open_blobs
 from engine.io.cache import Cache, RedisCache, open_cache
 from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
+from engine.io.redis_streams import open_stream
 from engine.io.resolver import Resolver
 from engine.io.sinks import Sinks
 from engine.io.uses import Uses
@@ -68,6 +72,7 @@ class Engine:
     authenticator: Authenticator
     limiter: RateLimiter | None
     uses: Uses
+    live: Connections
     tasks: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -76,6 +81,7 @@ class Engine:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self.live.close()
         await self.uses.close()
         await self.changes.close()
         await self.authenticator.close()
@@ -148,13 +154,18 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         ]
     )
     fallback.state.serving = lambda: serving
-    direct = DirectActions(plugins.actions)
-    application = Application(serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings, direct)
+    stream = open_stream(settings, key=key, changes=changes, digest=registry.digest)
+    live = Connections(Hub(runtime, stream, key=key), authenticator, settings)
+    door = LiveDoor(live, lambda: runtime.registry, limiter, settings.cors_origins, DirectActions(plugins.actions))
+    application = Application(
+        serving, authenticator, limiter, Cors(settings.cors_origins), fallback, settings, door, door
+    )
     outermost = put_layers_around(application, Host(lambda: application.serving.runtime.registry, settings, uses.note))
     if outermost is not application:
         uses.start()
+    live.start()
     tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]
-    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, uses, tasks)
+    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, uses, live, tasks)
 
 
 def create_app() -> Server:

@@ -49,6 +49,7 @@ class LivePlan:
         shape: Of a page without order; of an ``arm`` where a parent is bound.
         values: By bind name, without the parent's row id and those of row rules.
         parent: The parent that is bound: the step to it, and its public id.
+        parent_types: Types that decide whether that parent is there.
         dependencies: Other types (and the type itself, by way of its relations) that decide what belongs to the answer.
         is_fleeting: Whether the values depend on when the plan was made.
         warnings: What of the search means nothing here.
@@ -58,6 +59,7 @@ class LivePlan:
     shape: ReadShape
     values: dict[str, object]
     parent: tuple[Link, str] | None
+    parent_types: frozenset[str]
     expansions: tuple[Expansion, ...]
     dependencies: Dependencies
     is_fleeting: bool
@@ -105,6 +107,7 @@ def plan_subscription(subscribe: Subscribe, context: PlanContext) -> LivePlan:
         shape,
         plan.values,
         parent,
+        _parent_types(context, parent),
         plan.expansions,
         {name: frozenset(fields) for name, fields in gather.found.items()},
         _has_macro(search.filter) or gather.is_fleeting,
@@ -124,6 +127,14 @@ def _bind_parent(resource: Resource, named: tuple[str, str] | None) -> tuple[Lin
     choices = ", ".join(parent.type for parent in resource.parents) or "nothing"
     detail = f"{resource.plural} stand under {choices}."
     raise ValidationFailed(errors=[ErrorItem("parent-mismatch", detail, pointer="/parent/type")])
+
+
+def _parent_types(context: PlanContext, parent: tuple[Link, str] | None) -> frozenset[str]:
+    if parent is None:
+        return frozenset()
+    gather = _Gather(context)
+    gather.guard(context.registry.types[parent[0].type])
+    return frozenset((parent[0].type, *gather.found))
 
 
 def _below(problem: ValidationFailed) -> Problem:
