@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
+from tests.support.legacy import DOORS
 from tests.support.model import TYPES, Json, Refused
 from tests.support.model_machine import (
     LIMIT,
@@ -265,9 +266,20 @@ def test_random_requests_of_two_accounts_are_answered_as_the_model_says(model_st
     _run(model_stage, max_examples=30, stateful_step_count=40)
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_so_they_are_through_every_door_of_the_old_api(model_stage: Stage, door: str) -> None:
+    stage = model_stage.through(door)
+    _run(stage, max_examples=8, stateful_step_count=40)
+    verbs = {"get", "list", "create", "update", "delete", *(("search",) if DOORS[door] == "v2" else ())}
+    assert stage.used == {f"{door} {verb}" for verb in verbs}
+
+
 @pytest.mark.long
-def test_many_random_requests_of_two_accounts_are_answered_as_the_model_says(model_stage: Stage) -> None:
-    _run(model_stage, max_examples=400, stateful_step_count=100)
+@pytest.mark.parametrize("door", [None, *DOORS])
+def test_many_random_requests_of_two_accounts_are_answered_as_the_model_says(
+    model_stage: Stage, door: str | None
+) -> None:
+    _run(model_stage.through(door), max_examples=400 if door is None else 100, stateful_step_count=100)
 
 
 def test_what_a_delete_has_detached_is_there_and_may_get_another_parent(model_stage: Stage) -> None:

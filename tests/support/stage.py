@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.auth.mint import mint_token
 from engine.language.ids import new_public_id
+from tests.support.legacy import OldClient
 from tests.support.serving import Client, Reply, Running, make_settings, prepare, running
 
 
@@ -42,11 +43,24 @@ class Caller:
 
 
 class Stage:
-    """An application with an event loop of its own."""
+    """An application with an event loop of its own.
 
-    def __init__(self, app: Running, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        app: The application.
+        loop: Its event loop.
+        door: A door of the old API that callers send their V3 requests through; None = none.
+    """
+
+    def __init__(self, app: Running, loop: asyncio.AbstractEventLoop, door: str | None = None) -> None:
         self.app = app
+        self.door = door
+        # Old routes that callers have taken.
+        self.used: set[str] = set()
         self._loop = loop
+
+    def through(self, door: str | None) -> Stage:
+        """The same application, whose callers come by a door of the old API."""
+        return Stage(self.app, self._loop, door)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Wait for something."""
@@ -59,7 +73,12 @@ class Stage:
             given = {"accounts": [account], "roles": ["admin"]} if account and not claims else claims
             token = mint_token(self.app.settings, user=new_public_id(), **given)
             headers["Authorization"] = f"Bearer {token}"
-        return Caller(self, Client(self.app.engine.application, name, headers), account)
+        application = self.app.engine.application
+        if self.door is None:
+            return Caller(self, Client(application, name, headers), account)
+        registry = self.app.engine.runtime.registry
+        client = OldClient(application, name, headers, registry=registry, door=self.door, used=self.used)
+        return Caller(self, client, account)
 
     def operator(self) -> Caller:
         """Sees every account."""
