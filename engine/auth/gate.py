@@ -22,6 +22,7 @@ from dataclasses import replace
 from engine.auth.keys import ApiKeys
 from engine.auth.limits import FAILURES_PER_MINUTE, RateLimiter, network_of
 from engine.auth.people import People
+from engine.auth.sessions import Sessions
 from engine.auth.tokens import Claims, TokenVerifier, make_verifier, refuse
 from engine.errors import BadRequest, ErrorItem, Forbidden, StatementTimedOut, Unauthenticated, Unavailable
 from engine.io.storage import Database
@@ -46,19 +47,24 @@ class Authenticator:
         people: Looks users and accounts up.
         verifier: Verifies tokens.
         keys: Verifies API keys.
+        sessions: Knows the sign-ins that tokens are of.
         cache_s: How long a caller is remembered; at most `CACHE_S`.
         failures: Limit on failed attempts of one address; None = no limit.
         now: Unix time, seconds.
         steady: A clock that never jumps, seconds.
     """
 
-    __slots__ = ("_cache_s", "_failures", "_keys", "_now", "_pending", "_people", "_remembered", "_steady", "_verifier")
+    __slots__ = (
+        "_cache_s", "_failures", "_keys", "_now", "_pending", "_people", "_remembered", "_sessions", "_steady",
+        "_verifier",
+    )  # fmt: skip
 
     def __init__(
         self,
         people: People,
         verifier: TokenVerifier,
         keys: ApiKeys,
+        sessions: Sessions,
         *,
         cache_s: float = CACHE_S,
         failures: RateLimiter | None = None,
@@ -68,6 +74,7 @@ class Authenticator:
         self._people = people
         self._verifier = verifier
         self._keys = keys
+        self._sessions = sessions
         self._cache_s = min(cache_s, CACHE_S)
         self._failures = failures
         self._now = now
@@ -173,6 +180,8 @@ class Authenticator:
         if scheme.lower() != b"bearer":
             raise refuse()
         claims = self._verifier.verify(token.strip(b" "))
+        if claims.session is not None:
+            return await self._identify_session(claims, claims.session), claims.expires_at
         user_row_id = await self._people.find_user(claims.subject)
         principal = Principal(
             "user",
@@ -184,6 +193,24 @@ class Authenticator:
             user_row_id=user_row_id,
         )
         return principal, claims.expires_at
+
+    async def _identify_session(self, claims: Claims, family: str) -> Principal:
+        """Who a token of a sign-in is: his account and his roles as they are now, not as they were when it was made.
+
+        Raises:
+            Unauthenticated: The sign-in was ended, or its user is disabled, gone, or has another password.
+        """
+        session = await self._sessions.find(family)
+        if session is None or not session.is_good or session.person.public_id != claims.subject:
+            raise refuse()
+        person = session.person
+        return Principal(
+            "user",
+            subject=person.public_id,
+            accounts=() if person.account is None else (person.account,),
+            roles=person.roles,
+            user_row_id=person.row_id,
+        )
 
     async def _find_accounts(self, claims: Claims) -> tuple[Account, ...]:
         """The claimed accounts that exist. A registry without accounts asks for none."""
@@ -215,8 +242,16 @@ class Authenticator:
         self._remembered[presented] = (principal, until)
 
 
-def make_authenticator(settings: Settings, registry: Registry, database: Database) -> Authenticator:
+def make_authenticator(
+    settings: Settings, registry: Registry, database: Database, sessions: Sessions | None = None
+) -> Authenticator:
     """Make the authenticator that settings and registry describe.
+
+    Args:
+        settings: They hold the keys.
+        registry: It names users and accounts.
+        database: Where those are.
+        sessions: The sign-ins; None = those of the registry.
 
     Raises:
         SettingsError: The configured keys cannot be used.
@@ -226,6 +261,7 @@ def make_authenticator(settings: Settings, registry: Registry, database: Databas
         People(registry, database),
         make_verifier(settings),
         ApiKeys(database, account),
+        sessions or Sessions(registry, database),
         cache_s=settings.token_cache_s,
         failures=RateLimiter(FAILURES_PER_MINUTE) if settings.rate_limit_per_minute else None,
     )

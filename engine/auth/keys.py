@@ -16,15 +16,16 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import orjson
 
 from engine.auth.mint import MintRefused
+from engine.auth.moments import read_moment, store_moment
 from engine.auth.people import as_text
 from engine.auth.tokens import refuse
 from engine.errors import StorageFault, Unavailable
-from engine.io.storage import Database, Dialect
+from engine.io.storage import Database
 from engine.language.ids import PUBLIC_ID_LENGTH, new_public_id
 from engine.observe import Notice, observe
 from engine.principal import Account, Principal
@@ -110,7 +111,7 @@ class ApiKeys:
         if not hmac.compare_digest(digest, _NO_DIGEST if row is None else str(row[2])) or row is None:
             raise refuse()
         row_id, _, _, account_id, account_public_id, scopes, roles, expires, revoked, last_used = row
-        expires_on = _read_moment(expires)
+        expires_on = read_moment(expires)
         now = self._now()
         if revoked is not None or (expires_on is not None and expires_on.timestamp() <= now):
             raise refuse()
@@ -126,7 +127,7 @@ class ApiKeys:
             scopes=frozenset(_read_words(scopes)),
             roles=tuple(sorted(set(_read_words(roles)))),
         )
-        self._note_use(row_id, now, _read_moment(last_used))
+        self._note_use(row_id, now, read_moment(last_used))
         return VerifiedKey(principal, None if expires_on is None else expires_on.timestamp())
 
     async def close(self) -> None:
@@ -153,8 +154,8 @@ class ApiKeys:
         statement = update_last_used(dialect)
         values = {
             "key": row_id,
-            "moment": _store_moment(datetime.fromtimestamp(now, UTC), dialect),
-            "before": _store_moment(datetime.fromtimestamp(now - USE_RECORDED_EVERY_S, UTC), dialect),
+            "moment": store_moment(now, dialect),
+            "before": store_moment(now - USE_RECORDED_EVERY_S, dialect),
         }
         try:
             await self._database.execute(statement.text, statement.arrange(values))
@@ -206,8 +207,8 @@ async def create_key(
         "new_name": name,
         "new_scopes": orjson.dumps(sorted(set(scopes))).decode(),
         "new_roles": orjson.dumps(sorted(set(roles))).decode(),
-        "new_expires_on": None if expires_on is None else _store_moment(expires_on, dialect),
-        "new_created_on": _store_moment(datetime.fromtimestamp(moment, UTC), dialect),
+        "new_expires_on": None if expires_on is None else store_moment(expires_on, dialect),
+        "new_created_on": store_moment(moment, dialect),
     }
     statement = insert_key(dialect)
     await database.execute(statement.text, statement.arrange(values))
@@ -236,10 +237,10 @@ async def list_keys(
                 name=cells["name"],
                 scopes=_read_words(cells["scopes"]),
                 roles=_read_words(cells["roles"]),
-                expires_on=_read_moment(cells["expires_on"]),
-                revoked_on=_read_moment(cells["revoked_on"]),
-                last_used_on=_read_moment(cells["last_used_on"]),
-                created_on=_read_moment(cells["created_on"]),
+                expires_on=read_moment(cells["expires_on"]),
+                revoked_on=read_moment(cells["revoked_on"]),
+                last_used_on=read_moment(cells["last_used_on"]),
+                created_on=read_moment(cells["created_on"]),
             )
         )
     return keys
@@ -260,7 +261,7 @@ async def revoke_key(
         Whether there was such a key, not revoked yet.
     """
     statement = update_revoked(database.dialect, any_account=account_row_id is None)
-    moment = _store_moment(datetime.fromtimestamp(now(), UTC), database.dialect)
+    moment = store_moment(now(), database.dialect)
     values = {"prefix": public_id, "moment": moment, "account": account_row_id}
     return await database.execute(statement.text, statement.arrange(values)) > 0
 
@@ -268,17 +269,6 @@ async def revoke_key(
 def hash_secret(secret: bytes) -> str:
     """What is stored of a secret: its SHA-256 digest, hexadecimal."""
     return hashlib.sha256(secret).hexdigest()
-
-
-def _store_moment(moment: datetime, dialect: Dialect) -> object:
-    naive = moment.astimezone(UTC).replace(tzinfo=None)
-    return naive if dialect == "mariadb" else naive.isoformat(" ", "microseconds")
-
-
-def _read_moment(value: object) -> datetime | None:
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 
 def _read_words(value: object) -> tuple[str, ...]:

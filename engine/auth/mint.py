@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import jwt
 
-from engine.auth.tokens import OPERATOR_MARK
+from engine.auth.tokens import OPERATOR_MARK, SESSION_CLAIM
 from engine.language.ids import new_public_id
 from engine.settings import Settings
 
@@ -35,6 +35,7 @@ def mint_token(
     roles: Sequence[str] = (),
     scopes: Sequence[str] = (),
     is_operator: bool = False,
+    session: str | None = None,
     ttl_s: int = DEFAULT_TTL_S,
     now: Callable[[], float] = time.time,
 ) -> str:
@@ -47,6 +48,7 @@ def mint_token(
         roles: Roles of the registry.
         scopes: Scopes. An operator for whom neither roles nor scopes are named gets all of them.
         is_operator: Claim all accounts instead of some.
+        session: The sign-in that it is of; it ends with it, and the user's present roles count.
         ttl_s: Seconds until it expires.
         now: Unix time, seconds.
 
@@ -60,7 +62,7 @@ def mint_token(
         raise MintRefused("There is no AETHER_JWT_SECRET to sign with; tokens come from whoever holds the private key.")
     if is_operator and accounts:
         raise MintRefused("An operator belongs to all accounts: give --operator or --account, not both.")
-    if not is_operator and not (roles or scopes):
+    if not is_operator and session is None and not (roles or scopes):
         raise MintRefused("The token could do nothing: give --role or --scopes.")
     if not 0 < ttl_s <= MAX_TTL_S:
         raise MintRefused("The token must live between a second and ten years.")
@@ -75,6 +77,8 @@ def mint_token(
     }
     if roles:
         claims["roles"] = list(roles)
+    if session is not None:
+        claims[SESSION_CLAIM] = session
     if settings.jwt_audience is not None:
         claims["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:

@@ -73,7 +73,7 @@ class People:
             self._seen_users.clear()
         self._seen_users.add(subject)
         row_id, _, enable, deleted = row
-        if deleted is not None or enable in _DISABLED:
+        if deleted is not None or is_disabled(enable):
             raise refuse()
         return int(row_id)
 
@@ -92,6 +92,11 @@ class People:
         rows = await self._database.fetch(statement.text, statement.arrange(values), point=width <= POINT_WIDTH)
         found = {as_text(public_id): int(row_id) for row_id, public_id in rows}
         return tuple(Account(found[public_id], public_id) for public_id in wanted if public_id in found)
+
+
+def is_disabled(enable: object) -> bool:
+    """Whether an `enable` column says no, in whatever way it stores that; NULL does not."""
+    return enable in _DISABLED
 
 
 def as_text(stored: object) -> str:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 
 from engine.errors import BadJson, Unauthenticated, ValidationFailed
+from engine.language.ids import is_public_id
 from engine.language.json import decode_json
 from engine.settings import Settings, SettingsError
 
@@ -42,6 +43,8 @@ SKEW_S = 5
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999: no sane `exp` is later."""
 OPERATOR_MARK = "*"
+SESSION_CLAIM = "aether_sid"
+"""The sign-in that a token is of. Not `sid`, which identity providers use for their own."""
 
 _KID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~=+/@:#-]{0,199}")
 _SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
@@ -63,6 +66,7 @@ class Claims:
         is_operator: ``accounts`` was ``["*"]``.
         roles: Sorted, each once.
         expires_at: Unix time, seconds.
+        session: The sign-in that it is of (`auth/sessions.py`); None for tokens that were not made by one.
     """
 
     subject: str
@@ -71,6 +75,7 @@ class Claims:
     scopes: frozenset[str]
     roles: tuple[str, ...]
     expires_at: float
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,7 @@ class TokenVerifier:
             scopes=frozenset(_words(payload.get("scopes"))),
             roles=tuple(sorted(set(_words(payload.get("roles"))))),
             expires_at=expires_at,
+            session=_read_session(payload),
         )
 
 
@@ -297,6 +303,13 @@ def _read_object(segment: bytes) -> Mapping[str, object]:
 
 def _is_sane_kid(kid: object) -> bool:
     return isinstance(kid, str) and _KID.fullmatch(kid) is not None and ".." not in kid and "://" not in kid
+
+
+def _read_session(payload: Mapping[str, object]) -> str | None:
+    session = payload.get(SESSION_CLAIM)
+    if session is not None and not is_public_id(session):
+        raise refuse()
+    return None if session is None else str(session)
 
 
 def _seconds(value: object) -> float:

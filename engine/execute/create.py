@@ -220,7 +220,7 @@ async def _insert(
     caller = caller_of(session.context, sprout.account)
     further = await run_override(sprout.frame.overrides.before_create, dict(draft.values), caller)
     store_further(session, resource, draft, further)
-    await hash_passwords(draft)
+    await hash_passwords(session, draft)
     if parent is not None and sprout.parent is not None:
         found = {**found, sprout.parent[0]: parent}
     columns = _columns_of(session, sprout, found)

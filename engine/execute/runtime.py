@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from engine.io.blobs import BlobStore
 from engine.io.changes import Changes
 from engine.io.database import Database
+from engine.io.passwords import Passwords
 from engine.io.resolver import Resolver
 from engine.plan.columns import SelectedColumn, selection_columns
 from engine.plan.rights import Rights
@@ -51,6 +52,7 @@ class Runtime:
         overrides: What YAML cannot say, by type.
         cursor_key: Seals cursors; the same in all workers.
         blobs: Where the bytes of files are.
+        passwords: Hashes them, so many at once.
         writes: Compiled statements of writes; kept by `execute/session.py`.
         layouts: What a selection takes of a row that was just written; see `layout`.
     """
@@ -63,6 +65,7 @@ class Runtime:
     overrides: Mapping[str, Overrides]
     cursor_key: bytes
     blobs: BlobStore
+    passwords: Passwords = field(default_factory=Passwords)
     writes: dict[WriteShape, Statement] = field(default_factory=dict)
     layouts: dict[Selection, tuple[SelectedColumn, ...]] = field(default_factory=dict)
     _prepared: OrderedDict[ReadShape, Prepared] = field(default_factory=OrderedDict)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
-from argon2 import PasswordHasher
-
 from engine.errors import (
     Forbidden,
     NotFound,
@@ -40,7 +38,6 @@ from engine.sql.write import build_write
 
 T = TypeVar("T")
 MAX_STATEMENTS = 2_000
-_HASHER = PasswordHasher()
 _MOMENT = Field(name="now", column=None, kind="datetime")
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-
-from argon2 import PasswordHasher
 
 from engine.execute.faults import unknown_target
 from engine.execute.session import Session
@@ -17,8 +14,6 @@ from engine.plan.shape import ReadShape
 from engine.plan.values import Draft, Reference
 from engine.plan.write import must_prove, sees_account
 from engine.registry.resource import Resource
-
-_HASHER = PasswordHasher()
 
 
 async def resolve_references(session: Session, draft: Draft, *, checks: bool = False) -> dict[str, ResolvedRow]:
@@ -86,11 +81,15 @@ async def is_visible(session: Session, type_name: str, row_id: int) -> bool:
     return bool(await session.runner.fetch(prepared.statement.text, binds, point=True))
 
 
-async def hash_passwords(draft: Draft) -> None:
-    """Replace passwords by their argon2id hashes, in a thread: one takes tens of milliseconds."""
+async def hash_passwords(session: Session, draft: Draft) -> None:
+    """Replace passwords by their argon2id hashes.
+
+    Raises:
+        Unavailable: Too many are being hashed already.
+    """
     for name in draft.passwords:
         if draft.stored.get(name) is not None:
-            draft.stored[name] = await asyncio.to_thread(_HASHER.hash, str(draft.stored[name]))
+            draft.stored[name] = await session.runtime.passwords.hash(str(draft.stored[name]))
     draft.passwords.clear()
 
 

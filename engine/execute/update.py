@@ -174,7 +174,7 @@ class _Change:
             draft.finish()
         further = await run_override(self.overrides.before_update, dict(draft.values), before, caller)
         store_further(session, resource, draft, further)
-        await hash_passwords(draft)
+        await hash_passwords(self.session, draft)
         columns = self._columns(draft, found)
         # The version counts writes of an object's children through it too: who has read it must see them before he
         # writes over them.

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from engine.auth.tokens import refuse
 from engine.errors import Forbidden, Problem
+from engine.http.call import Request
 from engine.http.fallback import as_response, request_of
 from engine.http.reply import Reply
 from engine.plan.rights import rights_of
@@ -24,6 +25,8 @@ Check = Callable[[], Awaitable[None]]
 # Without these requests are served all the same, only slower: a process must not be taken out for them.
 OPTIONAL = frozenset({"cache"})
 NO_STORE = ((b"cache-control", b"no-store"),)
+
+_FORWARDED = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip"})
 
 
 def health_router(
@@ -68,7 +71,7 @@ def health_router(
         """Prometheus text, for callers on this machine and for the scope ``meta:metrics``."""
         read = request_of(request)
         principal = request.scope["aether.principal"]
-        if not rights_of(registry(), principal).has_scope("meta:metrics") and not _is_loopback(read.client):
+        if not rights_of(registry(), principal).has_scope("meta:metrics") and not _is_here(read):
             if principal is ANONYMOUS:
                 raise refuse()
             raise Forbidden("Metrics need the scope meta:metrics.")
@@ -77,8 +80,11 @@ def health_router(
     return router
 
 
-def _is_loopback(client: str) -> bool:
+def _is_here(request: Request) -> bool:
+    """Whether a request comes from this machine; one that was forwarded does not, though its proxy may be here."""
+    if not _FORWARDED.isdisjoint(request.headers):
+        return False
     try:
-        return ip_address(client).is_loopback
+        return ip_address(request.client).is_loopback
     except ValueError:
         return False

@@ -16,6 +16,9 @@ PRIVATE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"vary", b"Authorization, X-API-Key, X-Account-Id"),
 )
 
+SECRET_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-store"), PRIVATE_HEADERS[1])
+"""Of replies with a token or a key in them: no cache at all may keep them."""
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 

@@ -13,9 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from engine.auth.attempts import Attempts
 from engine.auth.gate import Authenticator, make_authenticator
 from engine.auth.limits import RateLimiter, make_limiter
 from engine.execute.live import Hub
+from engine.auth.sessions import Sessions
+from engine.auth.sign_in import SignIn
 from engine.execute.runtime import Runtime
 from engine.http.actions import DirectActions, action_router, describe_actions
 from engine.http.app import Application, Serving
@@ -33,6 +36,7 @@ from engine.io.cache import Cache, RedisCache, open_cache
 from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
 from engine.io.redis_streams import open_stream
+from engine.io.passwords import Passwords
 from engine.io.resolver import Resolver
 from engine.io.sinks import Sinks
 from engine.io.uses import Uses
@@ -86,6 +90,7 @@ class Engine:
         await self.changes.close()
         await self.authenticator.close()
         await self.runtime.blobs.close()
+        self.runtime.passwords.close()
         await self.cache.close()
         await self.database.close()
 
@@ -119,8 +124,10 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     changes = Changes()
     blobs = open_blobs(settings)
     key = cursor_key(settings)
-    runtime = Runtime(registry, tables, database, resolver, changes, plugins.overrides, key, blobs)
-    authenticator = make_authenticator(settings, registry, database)
+    passwords = Passwords(settings.password_threads)
+    sessions = Sessions(registry, database)
+    runtime = Runtime(registry, tables, database, resolver, changes, plugins.overrides, key, blobs, passwords)
+    authenticator = make_authenticator(settings, registry, database, sessions)
     limiter = make_limiter(settings, shared)
     describer = Describer(plugins.actions)
     root, root_words = root_endpoints(describer)
@@ -154,6 +161,8 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
         ]
     )
     fallback.state.serving = lambda: serving
+    attempts = Attempts(settings.sign_in_per_minute, shared=shared)
+    fallback.state.sign_in = SignIn(settings, sessions, passwords, attempts)
     stream = open_stream(settings, key=key, changes=changes, digest=registry.digest)
     live = Connections(Hub(runtime, stream, key=key), authenticator, settings)
     door = LiveDoor(live, lambda: runtime.registry, limiter, settings.cors_origins, DirectActions(plugins.actions))

@@ -45,6 +45,7 @@ class Action:
         type: The resource type whose schema document lists it, or None.
         confirm: A question that a frontend asks before it calls, or None.
         status: Status of a success.
+        body_bytes: Largest body; None = as of a write.
         handler: The function.
         source: File and line of the handler, for findings.
         needs: Further scopes without which every call is refused; documents say by them what is allowed.
@@ -63,9 +64,14 @@ class Action:
     status: int
     handler: Handler
     source: str
+    body_bytes: int | None = None
     needs: tuple[str, ...] = ()
     input: Mapping[str, Any] | None = field(default=None, hash=False)
     openapi: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def is_allowed(self, has_scope: Callable[[str], bool]) -> bool:
+        """Whether a caller has every scope without which the action is refused."""
+        return all(has_scope(scope) for scope in (self.scope, *self.needs) if scope is not None)
 
 
 def action(
@@ -78,6 +84,7 @@ def action(
     type: str | None = None,
     confirm: str | None = None,
     status: int = 200,
+    body_bytes: int | None = None,
     needs: Iterable[str] = (),
     input: Mapping[str, Any] | None = None,
     openapi: Mapping[str, Any] | None = None,
@@ -95,6 +102,7 @@ def action(
             the type leaves the action out.
         confirm: A question to ask before calling.
         status: Status of a success.
+        body_bytes: Largest body, where that of a write is more than is needed: for what nobody has to sign in for.
         needs: Further scopes that the handler asks for before anything else, so that documents can tell who may call.
         input: JSON Schema of what the call takes, for forms.
         openapi: What OpenAPI says of the call beyond the handler's signature: ``parameters``, ``requestBody``,
@@ -115,6 +123,7 @@ def action(
             status=status,
             handler=handler,
             source=f"{code.co_filename}:{code.co_firstlineno}",
+            body_bytes=body_bytes,
             needs=tuple(needs),
             input=input,
             openapi=openapi or {},

@@ -27,7 +27,9 @@ def read_sign_in(said: AuthDeclaration | None, types: Mapping[str, Resource]) ->
         return None
     login = said.login or LOGIN_FIELD
     password = said.password or next((field.name for field in user.fields.values() if field.password), None)
-    if login not in user.fields or password not in user.fields or user.account.kind not in ("own", "none"):
+    if password is None or password not in user.fields or login not in user.fields:
+        return None
+    if user.account.kind not in ("own", "none"):
         return None
     last_login = user.fields.get(LAST_LOGIN_FIELD)
     return SignInFields(

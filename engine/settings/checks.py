@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -86,6 +87,14 @@ def check_origins(value: tuple[str, ...]) -> tuple[str, ...]:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or "*" in origin:
             raise ValueError(f"{origin!r} is not an exact origin")
+    return value
+
+
+def check_networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses and networks; not those of everybody."""
+    for network in value:
+        if ip_network(network, strict=False).prefixlen == 0:
+            raise ValueError(f"{network!r} is everybody: then a caller says what his address is")
     return value
 
 

@@ -18,6 +18,7 @@ from engine.settings.checks import (
     check_day,
     check_http_url,
     check_mailbox,
+    check_networks,
     check_origins,
     check_redis_url,
     check_smtp_url,
@@ -157,6 +158,12 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[Strings, AfterValidator(check_origins)] = _setting(
         (), "Origins whose scripts may call", "exact origins like https://app.example.org, separated by commas"
+    )
+
+    trusted_proxies: Annotated[Strings, AfterValidator(check_networks)] = _setting(
+        (),
+        "Proxies whose X-Forwarded-For is believed; none = the connection's own address counts",
+        "addresses or networks like 10.0.0.0/8, separated by commas",
     )
 
     write_body_bytes: int = _setting(8 * 1024 * 1024, "Largest body of a write, bytes", "bytes, at least 1024", ge=1024)

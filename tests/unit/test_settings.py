@@ -30,6 +30,14 @@ def load(**overrides: object) -> Settings:
     return load_settings(env_file=None, **{"jwt_secret": SECRET, **overrides})
 
 
+def test_the_proxies_that_are_believed_are_addresses_and_networks_and_never_everybody() -> None:
+    assert load().trusted_proxies == ()
+    assert load(trusted_proxies="10.0.0.0/8, ::1").trusted_proxies == ("10.0.0.0/8", "::1")
+    for wrong in ("*", "0.0.0.0/0", "::/0", "proxy.example"):
+        with pytest.raises(SettingsError, match="AETHER_TRUSTED_PROXIES"):
+            load(trusted_proxies=wrong)
+
+
 def test_the_defaults_need_a_secret_alone() -> None:
     settings = load()
     assert (settings.dialect, settings.port, settings.workers, settings.redis_url) == ("sqlite", 5005, 1, None)

@@ -16,6 +16,7 @@ from engine.auth.keys import ApiKeys, create_key, list_keys, revoke_key
 from engine.auth.limits import RateLimiter
 from engine.auth.mint import MintRefused, mint_token
 from engine.auth.people import People
+from engine.auth.sessions import Sessions
 from engine.auth.tokens import make_verifier, refuse
 from engine.errors import BadRequest, Forbidden, NotFound, Problem, RateLimited, Unauthenticated
 from engine.io.database import Database
@@ -91,6 +92,7 @@ class House:
             People(registry, self.database),
             make_verifier(SETTINGS, now=self.clock),
             ApiKeys(self.database, account, now=self.clock),
+            Sessions(registry, self.database, now=self.clock),
             now=self.clock,
             steady=self.clock,
             **more,

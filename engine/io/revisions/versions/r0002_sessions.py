@@ -1,4 +1,4 @@
-"""The table of refresh tokens, as `sql/sessions.py` speaks to it."""
+"""The table of sign-ins, as `sql/sessions.py` speaks to it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ def upgrade() -> None:
     op.create_table(
         TABLE,
         key_column(),
-        sa.Column("token_hash", chars(64), nullable=False, unique=True),
-        sa.Column("family", chars(22), nullable=False),
+        sa.Column("family", chars(22), nullable=False, unique=True),
+        sa.Column("family_hash", chars(64), nullable=False),
+        sa.Column("token_hash", chars(64), nullable=False),
         sa.Column("user_id", row_id(), nullable=False),
+        sa.Column("password_mark", chars(64), nullable=False),
+        sa.Column("network", chars(64), nullable=False),
         sa.Column("created_on", moment(), nullable=False),
-        sa.Column("expires_on", moment(), nullable=False),
         sa.Column("used_on", moment()),
+        sa.Column("expires_on", moment(), nullable=False),
         sa.Column("revoked_on", moment()),
         if_not_exists=True,
         **OPTIONS,
     )
-    op.create_index("ix_aether_refresh_token_family", TABLE, ["family"], if_not_exists=True)
     op.create_index("ix_aether_refresh_token_user_id", TABLE, ["user_id"], if_not_exists=True)
-    op.create_index("ix_aether_refresh_token_expires_on", TABLE, ["expires_on"], if_not_exists=True)
 
 
 def downgrade() -> None:
