@@ -266,9 +266,9 @@ def _columns_of(session: Session, sprout: Sprout, found: Mapping[str, ResolvedRo
                 columns[known.column] = found[name].row_id if name in found else None
             else:
                 columns[known.column] = draft.stored[name]
-    for column in (resource.created, resource.updated):
+    for column, name in ((resource.created, "created_on"), (resource.updated, "updated_on")):
         if column:
-            columns[column] = session.moment()
+            columns[column] = session.moment(resource.fields[name])
     if resource.version:
         columns[resource.version] = FIRST_VERSION
     return columns

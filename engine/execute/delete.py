@@ -7,6 +7,7 @@ back the children that carry that very time, and leaves alone those that were de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine.errors import ForeignKeyUnknown, NotFound, StorageFault, ValueRefused
@@ -32,7 +33,7 @@ from engine.plan.write import (
     stale,
 )
 from engine.registry.kinds import KINDS
-from engine.registry.resource import Child, Resource
+from engine.registry.resource import Child, Field, Resource
 from engine.render.rows import Row
 
 MAX_WIDTH = 256
@@ -88,7 +89,7 @@ async def restore_object(runtime: Runtime, call: WriteCall, context: PlanContext
             if stamp is not None and await set_row(session, resource, row, shape, {resource.soft_delete or "": None}):
                 account = await account_of(session, resource, call.public_id, row[0])
                 announce(session, resource, "restore", call.public_id, ResolvedRow(row[0], account))
-                await _restore_below(session, resource, [row[0]], stamp)
+                await _restore_below(session, resource, [row[0]], stamp, deleted_field(resource))
                 found = await read_back(session, reply) if reply is not None else None
                 return Outcome(call.public_id, found, reply.warnings if reply else ())
             if matched == "exact":
@@ -155,7 +156,7 @@ async def _delete(session: Session, call: WriteCall) -> None:
 
 async def _stamp_row(session: Session, resource: Resource, row: Row) -> bool:
     shape = UpdateShape(resource.name, session.viewer, ())
-    if not await set_row(session, resource, row, shape, {resource.soft_delete or "": session.moment()}):
+    if not await set_row(session, resource, row, shape, {resource.soft_delete or "": _stamp_of(session, resource)}):
         return False
     await _stamp_below(session, resource, [row[0]])
     return True
@@ -210,20 +211,22 @@ async def _stamp_below(session: Session, resource: Resource, row_ids: Sequence[i
         await _stamp_below(session, below, [row[0] for row in rows])
 
 
-async def _restore_below(session: Session, resource: Resource, row_ids: Sequence[int], stamp: object) -> None:
+async def _restore_below(
+    session: Session, resource: Resource, row_ids: Sequence[int], stamp: object, kept: Field | None
+) -> None:
+    """Restore the children that carry the stamp of a field of the restored object."""
     for child in resource.children:
         below = session.runtime.registry.types[child.type]
         if child.on_delete != "cascade" or not (below.soft_delete or below.children):
             continue
-        rows = await find_family(
-            session, below, child.field, row_ids, only="at" if below.soft_delete else "all", at=stamp
-        )
+        at = _as_in(session, stamp, kept, deleted_field(below))
+        rows = await find_family(session, below, child.field, row_ids, only="at" if below.soft_delete else "all", at=at)
         if not rows:
             continue
         if below.soft_delete:
-            await _over_family(session, below, child, row_ids, "unstamp", only="at", at=stamp)
+            await _over_family(session, below, child, row_ids, "unstamp", only="at", at=at)
             _announce_all(session, below, "restore", rows)
-        await _restore_below(session, below, [row[0] for row in rows], stamp)
+        await _restore_below(session, below, [row[0] for row in rows], stamp, kept)
 
 
 async def _remove_below(session: Session, resource: Resource, row_ids: Sequence[int]) -> None:
@@ -252,16 +255,34 @@ async def _over_family(
     only: Any = "all",
     at: object = None,
 ) -> None:
-    now = session.moment()
+    now, stamp = session.moment(resource.fields.get("updated_on")), _stamp_of(session, resource)
     for chunk in _chunks(parents):
         shape = FamilyShape(resource.name, session.viewer, child.field, len(chunk), action, only)
         try:
-            await session.execute(shape, {**_parent_binds(chunk), "now": now, "stamp": now, "at": at})
+            await session.execute(shape, {**_parent_binds(chunk), "now": now, "stamp": stamp, "at": at})
         except ValueRefused as fault:
             # The column takes no NULL: nothing can be detached from its last parent.
             raise in_use() from fault
         except StorageFault as fault:
             raise name_fault(fault, resource, ()) from fault
+
+
+def deleted_field(resource: Resource) -> Field | None:
+    """The field with the time of deletion."""
+    return next((known for known in resource.fields.values() if known.role == "deleted"), None)
+
+
+def _stamp_of(session: Session, resource: Resource) -> object:
+    return session.moment(deleted_field(resource))
+
+
+def _as_in(session: Session, stamp: object, kept: Field | None, wanted: Field | None) -> object:
+    """A stored time of deletion as another type's column has it: one of them may keep a zone's clocks."""
+    if kept is None or wanted is None or kept.zone == wanted.zone:
+        return stamp
+    kind = KINDS["datetime"]
+    instant = kind.restore[session.dialect](stamp, kept)
+    return kind.bind[session.dialect](instant, replace(wanted, stored_as="native"))
 
 
 def _announce_all(session: Session, resource: Resource, verb: Any, rows: Sequence[_FamilyRow]) -> None:

@@ -126,7 +126,7 @@ async def set_row(
     """
     sets = dict(sets)
     if resource.updated:
-        sets[resource.updated] = session.moment()
+        sets[resource.updated] = session.moment(resource.fields["updated_on"])
     olds = olds or {}
     shape = replace(shape, sets=tuple(sets), compares=tuple(olds))
     values: dict[str, object] = {**(binds or {}), "row_id": row[0], "version": row[1]}

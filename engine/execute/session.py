@@ -114,9 +114,10 @@ class Session:
         """What the type's file says."""
         return self.runtime.overrides.get(resource.name) or no_overrides(resource.name)
 
-    def moment(self) -> object:
-        """The write's time as the driver takes it."""
-        return KINDS["datetime"].bind[self.dialect](self.now, _MOMENT)
+    def moment(self, known: Field | None = None) -> object:
+        """The write's time as the driver takes it, for a field that the engine writes."""
+        field = _MOMENT if known is None or known.zone is None else replace(_MOMENT, zone=known.zone)
+        return KINDS["datetime"].bind[self.dialect](self.now, field)
 
     def statement(self, shape: WriteShape) -> Statement:
         """The compiled statement of a shape."""

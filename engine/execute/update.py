@@ -297,7 +297,7 @@ class _Change:
             if known is None or selected.hops:
                 continue
             if known.role == "updated":
-                changed[index] = self.session.moment()
+                changed[index] = self.session.moment(known)
             elif known.name in draft.values:
                 changed[index] = (
                     draft.values[known.name] if known.kind == "relation" else _as_read(draft.stored[known.name])

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from engine.io.storage import Row
 from engine.io.structure import Structure
-from engine.registry.reflection import ReflectedColumn, ReflectedForeignKey, ReflectedIndex, ReflectedTable
+from engine.registry.reflection import UTC_MARK, ReflectedColumn, ReflectedForeignKey, ReflectedIndex, ReflectedTable
 
 PRIMARY = "PRIMARY"
 
@@ -126,6 +126,7 @@ def _read_column(row: _Column, documents: set[tuple[str, str]]) -> ReflectedColu
     is_generated = row.is_generated == "ALWAYS"
     counts = "auto_increment" in row.extra.lower()
     nullable = row.is_nullable == "YES"
+    is_marked = row.data_type == "datetime" and row.comment == UTC_MARK
     return ReflectedColumn(
         name=row.name,
         type=row.column_type.lower() if row.data_type not in ("enum", "set") else row.column_type,
@@ -143,8 +144,9 @@ def _read_column(row: _Column, documents: set[tuple[str, str]]) -> ReflectedColu
         enum=_read_enum(row.column_type) if kind == "enum" else (),
         charset=row.charset,
         collation=row.collation,
-        comment=row.comment or None,
+        comment=None if is_marked else row.comment or None,
         stored_as={"float": "single", "enum": "enum"}.get(row.data_type, "native"),
+        is_utc=is_marked or row.data_type == "timestamp",
     )
 
 

@@ -151,6 +151,7 @@ def _read_column(row: Row, collations: dict[str, str], counting: str | None) -> 
         auto_increment=is_key,
         collation=collations.get(name.lower(), "BINARY") if is_text else None,
         stored_as=stored_as,
+        is_utc=kind == "datetime" and stored_as == "native",
     )
 
 

@@ -209,9 +209,10 @@ def _values_of(run: _Seeding, resource: Resource, name: str, row: Mapping[str, A
 def _stamp(run: _Seeding, resource: Resource, values: dict[str, object]) -> None:
     """The columns that the engine keeps; rows may say when they were made and changed."""
     created = values.get(resource.created) if resource.created else None
-    now = KINDS["datetime"].bind[run.dialect](run.now, Field(name="now", column=None, kind="datetime"))
-    for column in (resource.created, resource.updated):
+    bind = KINDS["datetime"].bind[run.dialect]
+    for column, name in ((resource.created, "created_on"), (resource.updated, "updated_on")):
         if column:
+            now = bind(run.now, Field(name="now", column=None, kind="datetime", zone=resource.fields[name].zone))
             values.setdefault(column, created or now)
     if resource.version:
         values[resource.version] = FIRST_VERSION

@@ -2,58 +2,28 @@
 
 MariaDB's own time zone tables are often empty, and its copy is not Python's. So a
 zone's offsets are taken from Python's database and written into the statement as a
-balanced CASE; SQLite calls back with the same offsets. Instants are UTC.
+balanced CASE; SQLite calls back with the same offsets. Instants are UTC. What columns that keep a zone's clocks
+mean is `registry/zones.py`'s.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement
 
 from engine.operators.fragment import sql
+from engine.registry.zones import EPOCH, clock_of, zone_steps
 
 Dialect = Literal["mariadb", "sqlite"]
+# From a stored clock on: how much is added to it, or what takes its place.
+Shift = tuple[datetime, timedelta | datetime]
 
-# Offsets outside these years are taken to be those at their edge.
-FIRST_YEAR, LAST_YEAR = 1900, 2100
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_S = 86_400
-
-
-@lru_cache(maxsize=256)
-def zone_steps(zone: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The offsets of a zone: instants (seconds from 1970, UTC) at which it changes, and one offset more (seconds)."""
-    info = ZoneInfo(zone)
-    fromtimestamp = datetime.fromtimestamp
-
-    def offset_at(second: int) -> int:
-        offset = fromtimestamp(second, info).utcoffset()
-        return 0 if offset is None else int(offset.total_seconds())
-
-    first = int((datetime(FIRST_YEAR, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
-    last = int((datetime(LAST_YEAR, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
-    starts: list[int] = []
-    offsets = [offset_at(first)]
-    # Nothing changes and changes back within three days.
-    for day in range(first, last, 3 * _DAY_S):
-        low, high = day, day + 3 * _DAY_S
-        while offset_at(high) != offsets[-1]:
-            low_bound, high_bound = low, high
-            while high_bound - low_bound > 1:
-                middle = (low_bound + high_bound) // 2
-                if offset_at(middle) == offsets[-1]:
-                    low_bound = middle
-                else:
-                    high_bound = middle
-            starts.append(high_bound)
-            offsets.append(offset_at(high_bound))
-            low = high_bound
-    return tuple(starts), tuple(offsets)
+_ZERO = timedelta(0)
 
 
 def sqlite_local(value: object, zone: object) -> str | None:
@@ -65,7 +35,7 @@ def sqlite_local(value: object, zone: object) -> str | None:
     except ValueError:
         return None
     starts, offsets = zone_steps(zone)
-    second = int((instant.replace(tzinfo=UTC) - _EPOCH).total_seconds())
+    second = int((instant.replace(tzinfo=UTC) - EPOCH).total_seconds())
     try:
         local = instant + timedelta(seconds=offsets[bisect_right(starts, second)])
     except OverflowError:
@@ -90,10 +60,68 @@ def _offset_case(starts: tuple[int, ...], offsets: tuple[int, ...]) -> str:
     if not starts:
         return str(offsets[0])
     middle = len(starts) // 2
-    instant = (_EPOCH + timedelta(seconds=starts[middle])).strftime("%Y-%m-%d %H:%M:%S")
+    instant = (EPOCH + timedelta(seconds=starts[middle])).strftime("%Y-%m-%d %H:%M:%S")
     before = _offset_case(starts[:middle], offsets[: middle + 1])
     after = _offset_case(starts[middle + 1 :], offsets[middle + 1 :])
     return f"CASE WHEN {{0}} < '{instant}' THEN {before} ELSE {after} END"
+
+
+def clock_time(expr: ColumnElement[object], kept: str, zone: str) -> ColumnElement[object]:
+    """A column of MariaDB that keeps a zone's clocks, as the clocks of another zone show it, in one CASE.
+
+    Args:
+        expr: The column, nothing longer: it stands at every comparison.
+        kept: Checked IANA name of its zone.
+        zone: Checked IANA name of the other.
+    """
+    return sql(_clock_template(kept, zone), expr)
+
+
+@lru_cache(maxsize=64)
+def _clock_template(kept: str, zone: str) -> str:
+    shifts = list(_merged(_shifts(kept, zone)))
+    # A zero date is before all years, and stays what it is. NULL would come to the last of all.
+    return f"IF({{0}} < '0001-01-01' OR {{0}} IS NULL, {{0}}, {_shift_case(shifts)})"
+
+
+def _shifts(kept: str, zone: str) -> Iterator[Shift]:
+    source, target = clock_of(kept), clock_of(zone)
+    for index, piece in enumerate(source.pieces):
+        if piece.offset is None:
+            try:
+                yield piece.start, target.show(piece.instant)
+            except OverflowError:
+                yield piece.start, piece.instant
+            continue
+        yield piece.start, target.offset(piece.instant) - piece.offset
+        for change in target.changes[bisect_right(target.changes, piece.instant) :]:
+            start = change + piece.offset
+            if index + 1 < len(source.pieces) and start >= source.pieces[index + 1].start:
+                break
+            yield start, target.offset(change) - piece.offset
+
+
+def _merged(shifts: Iterator[Shift]) -> Iterator[Shift]:
+    last: timedelta | datetime | None = None
+    for start, shift in shifts:
+        if shift != last:
+            yield start, shift
+        last = shift
+
+
+def _shift_case(shifts: Sequence[Shift]) -> str:
+    if len(shifts) == 1:
+        shift = shifts[0][1]
+        if isinstance(shift, datetime):
+            return f"TIMESTAMP'{_spell(shift)}'"
+        return f"({{0}} + INTERVAL {int(shift.total_seconds())} SECOND)" if shift != _ZERO else "{0}"
+    middle = len(shifts) // 2
+    before, after = _shift_case(shifts[:middle]), _shift_case(shifts[middle:])
+    return f"CASE WHEN {{0}} < '{_spell(shifts[middle][0])}' THEN {before} ELSE {after} END"
+
+
+def _spell(moment: datetime) -> str:
+    return moment.isoformat(" ", "microseconds" if moment.microsecond else "seconds")
 
 
 _MARIADB: dict[str, str] = {

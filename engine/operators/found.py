@@ -3,6 +3,10 @@
 What is selected to be shown stays as it is stored (`registry/storing.py` renders it). What is compared, sorted and
 kept in a cursor is what these make of it, so that operands are the same whatever the column. Which column is
 stored how stands in `Field.stored_as`; ``native`` ones are left alone, and keep their indexes.
+
+A column that keeps a zone's clocks (`Field.zone`) is compared in UTC on SQLite. On MariaDB it is compared and sorted
+as it stands, so that indexes serve: there operands are made such clocks (`plan/operands.py`), and only functions and
+comparisons with other fields make instants of the column.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
+from engine.operators.dates import clock_time
 from engine.operators.fragment import Dialect, Subject, sql
 from engine.registry.resource import Field
 from engine.registry.spellings import (
@@ -26,6 +31,7 @@ from engine.registry.spellings import (
     read_truth,
 )
 from engine.registry.storing import SQLITE_MAX, scale_of
+from engine.registry.zones import clock_of
 
 Expr = ColumnElement[Any]
 
@@ -49,6 +55,8 @@ def comparable(column: Expr, field: Field, dialect: Dialect) -> Expr:
         return as_double(column, field)
     if stored == "real":
         return sql("aether_decimal({0}, " + str(scale_of(field)) + ")", column)
+    if field.zone is not None:
+        return sql("aether_instant({0}, '" + field.zone + "')", column)
     if field.kind in _SQLITE:
         return sql(_SQLITE[field.kind], column)
     return column
@@ -73,8 +81,23 @@ def as_double(column: Expr, field: Field) -> Expr:
     return sql("CAST({0} AS DOUBLE)", column) if field.stored_as == "single" else column
 
 
-def subject_of(column: Expr, field: Field, function: str | None, zone: str | None, dialect: Dialect) -> Subject:
-    """A stored column, with its function, as the operators take it."""
+def subject_of(
+    column: Expr, field: Field, function: str | None, zone: str | None, dialect: Dialect, *, beside_field: bool = False
+) -> Subject:
+    """A stored column, with its function, as the operators take it.
+
+    Args:
+        column: As it is stored.
+        field: Its field.
+        function: Of the path.
+        zone: Of the function.
+        dialect: For which database.
+        beside_field: It is compared with another field, and not with operands.
+    """
+    if field.zone is not None and dialect == "mariadb":
+        if function is not None or beside_field:
+            column = clock_time(column, field.zone, zone or "UTC" if function is not None else "UTC")
+        return Subject(column, as_compared(field), function, None, dialect)
     if field.stored_as in ("native", "enum"):
         return Subject(column, field, function, zone, dialect)
     expr = comparable(column, field, dialect)
@@ -114,8 +137,8 @@ def may_be_unreadable(field: Field) -> bool:
 
 def as_compared(field: Field) -> Field:
     """The field that describes what `comparable` makes: operands are bound as for a column of our own."""
-    is_own = field.stored_as in ("native", "enum")
-    return field if is_own else replace(field, stored_as="native")
+    is_own = field.stored_as in ("native", "enum") and field.zone is None
+    return field if is_own else replace(field, stored_as="native", zone=None)
 
 
 # ---------------------------------------------------------------- what SQLite calls
@@ -124,6 +147,12 @@ def as_compared(field: Field) -> Field:
 def sqlite_moment(value: object) -> str | None:
     """``aether_moment(text)``: 26 characters."""
     moment = read_moment(value)
+    return None if moment is None else moment.isoformat(" ", "microseconds")
+
+
+def sqlite_instant(value: object, zone: object) -> str | None:
+    """``aether_instant(text, zone)``: what a stored clock of the zone means, as ``aether_moment`` spells it."""
+    moment = read_moment(value, clock_of(str(zone)))
     return None if moment is None else moment.isoformat(" ", "microseconds")
 
 

@@ -9,15 +9,23 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from engine.operators import Operator, as_compared
+from engine.operators import Operator
 from engine.operators.text import fold, split_words
 from engine.plan.fields import FieldRefused
 from engine.plan.json_leaves import plan_json
-from engine.plan.operands import Day, OperandRefused, TooManyValues, day_bounds, describe, is_encodable, read_text
+from engine.plan.operands import (
+    Day,
+    OperandRefused,
+    TooManyValues,
+    bind_bound,
+    day_bounds,
+    describe,
+    is_encodable,
+    read_text,
+)
 from engine.plan.pieces import FALSE, TRUE, Planning, join, pad
 from engine.plan.scopes import FieldEntry, Scope, TooManyHops
 from engine.plan.shape import Condition, FieldLeaf, PlanContext
-from engine.registry.kinds import KINDS
 
 MAX_WORDS = 32
 
@@ -110,9 +118,8 @@ def _plan_year(walk: Planning, plain: FieldEntry, name: str, first: int, last: i
 
 def _year_start(context: PlanContext, plain: FieldEntry, year: int) -> object:
     first = date(year, 1, 1)
-    bind = KINDS[plain.field.kind].bind[context.dialect]
     moment = first if plain.field.kind == "date" else day_bounds(first, context.timezone)[0]
-    return bind(moment, as_compared(plain.field))
+    return bind_bound(moment, plain.field, context.dialect)
 
 
 def _plan_list(walk: Planning, entry: FieldEntry, operand: object, negated: bool) -> Condition:

@@ -20,6 +20,7 @@ from engine.plan.macros import MacroRefused, expand_macro
 from engine.plan.shape import Dialect, PlanContext
 from engine.registry.kinds import KINDS, KindError
 from engine.registry.resource import Field
+from engine.registry.zones import Clock, clock_of, is_tick
 
 TEXT_KINDS = frozenset({"string", "text", "email", "uri"})
 ID_KINDS = frozenset({"id", "relation"})
@@ -49,7 +50,10 @@ class TooManyValues(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A whole day, as the operand of a datetime: driver's values of its first instant and of the next day's."""
+    """A whole day, as the operand of a datetime: driver's values of its first instant and of the next day's.
+
+    So is an instant of which a column that keeps a zone's clocks has several clocks, or none.
+    """
 
     start: object
     end: object
@@ -171,6 +175,7 @@ def _time_reader(field: Field, dialect: Dialect) -> Read:
     kind = KINDS[field.kind]
     parse, bind = kind.parse, kind.bind[dialect]
     name = field.kind
+    clock = _clock_in(field, dialect)
     field = replace(as_compared(field), min=None, max=None)
 
     def parse_text(text: str, context: PlanContext) -> object:
@@ -192,10 +197,29 @@ def _time_reader(field: Field, dialect: Dialect) -> Read:
         value = parse_text(value, context) if type(value) is str else _convert_macro(value, name, raw, context)
         if name == "datetime" and type(value) is date:
             start, end = day_bounds(value, context.timezone)
+            if clock is not None:
+                start, end = clock.first(start), clock.first(end)
             return Day(bind(start, field), bind(end, field))
+        if clock is not None and isinstance(value, datetime):
+            first, after = clock.bounds(value)
+            # Of most instants there is one clock; where clocks were put forward there are many, and none where back.
+            return bind(first, field) if is_tick(first, after) else Day(bind(first, field), bind(after, field))
         return bind(value, field)
 
     return read
+
+
+def bind_bound(moment: date | datetime, field: Field, dialect: Dialect) -> object:
+    """A lower bound of a field that is compared as it is: a day, or an instant."""
+    clock = _clock_in(field, dialect)
+    if clock is not None and isinstance(moment, datetime):
+        moment = clock.first(moment)
+    return KINDS[field.kind].bind[dialect](moment, as_compared(field))
+
+
+def _clock_in(field: Field, dialect: Dialect) -> Clock | None:
+    """The zone's clocks that stored values are compared as; see `operators/found.py`."""
+    return clock_of(field.zone) if field.zone is not None and dialect == "mariadb" else None
 
 
 def _convert_macro(value: object, kind: str, raw: str, context: PlanContext) -> object:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from engine.registry.drafts import Draft, report_column
-from engine.registry.fields import SILENT, make_field
+from engine.registry.fields import SILENT, make_field, zone_of
 from engine.registry.findings import Path, Report
 from engine.registry.grammar import FieldDeclaration
 from engine.registry.names import RESERVED_FIELDS, is_name, relation_of, snake_case, title_of
@@ -31,6 +31,7 @@ class Assembler:
     drafts: Mapping[str, Draft]
     tables: Mapping[str, list[Draft]]
     account_type: str | None
+    timezone: str
     refs: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add_fields(self, draft: Draft) -> None:
@@ -76,6 +77,10 @@ class Assembler:
             stores_null=found is not None and found.nullable and role != "deleted",
             unsigned=found.unsigned if found else False, collation=found.collation if found else None,
             charset=found.charset if found else None, is_exact=found.is_exact if found else True,
+            zone=zone_of(
+                name, kind, said, found, (*draft.path, "fields", name), self.report, self.timezone,
+                is_ours=self.reflection is not None and found is None,
+            ),
         )  # fmt: skip
 
     def _add_relation(self, draft: Draft, name: str, said: FieldDeclaration, target: str, *, is_parent: bool) -> None:
@@ -100,6 +105,7 @@ class Assembler:
         is_missing = draft.found is None and self.reflection is not None
         made = make_field(
             name, said, path, self.report, column=column, table=draft.found, dialect=self._dialect,
+            timezone=self.timezone,
             is_table_missing=is_missing or (draft.found is not None and column not in draft.found.columns),
         )  # fmt: skip
         if made is None:
@@ -143,7 +149,10 @@ class Assembler:
             said = FieldDeclaration.model_construct(_fields_set=set(), column=column.name)
             self._add_relation(draft, name, said, target, is_parent=False)
             return
-        made = make_field(name, SILENT, draft.path, self.report, column=column.name, table=table, dialect=self._dialect)
+        made = make_field(
+            name, SILENT, draft.path, self.report, column=column.name, table=table, dialect=self._dialect,
+            timezone=self.timezone,
+        )  # fmt: skip
         # A key of a table that is no type is a row id, which never leaves.
         is_row_id = table.foreign_key(column.name) is not None and column.kind in ("integer", "bigint")
         if made is not None and not is_row_id:

@@ -43,7 +43,7 @@ def build_registry(
     tables: dict[str, list[Draft]] = {}
     for draft in drafts.values():
         tables.setdefault(draft.said.table.lower(), []).append(draft)
-    builder = Assembler(reflection, report, drafts, tables, account_type)
+    builder = Assembler(reflection, report, drafts, tables, account_type, said.timezone)
     for draft in drafts.values():
         builder.add_fields(draft)
     wiring = wire_types({name: (one.said, one.fields) for name, one in drafts.items()}, builder.refs)

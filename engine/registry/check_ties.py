@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from zoneinfo import ZoneInfo
 
 from engine.registry.assemble import ENGINE_FIELDS
 from engine.registry.findings import Path, Report, suggest
@@ -11,11 +10,11 @@ from engine.registry.grammar import FieldDeclaration, LegacySwitchesDeclaration,
 from engine.registry.legacy import BROWNOUT_EXAMPLE, OFF_EXAMPLE, NoSwitch, read_brownout, read_off
 from engine.registry.names import RESERVED_FIELDS, RESERVED_TYPES, is_name, snake_case
 from engine.registry.relations import read_parent
+from engine.registry.zones import is_zone
 
 _NAME_HELP = "small letters, digits and single underscores, a letter first, at most 60 characters"
-_UTC = frozenset({"UTC", "Etc/UTC"})
 # What a type may say of the fields that the engine writes.
-_LOOKS = frozenset({"title", "help", "widget", "ui", "hidden", "heavy", "read"})
+_LOOKS = frozenset({"title", "help", "widget", "ui", "hidden", "heavy", "read", "timezone"})
 _HIDES = frozenset({"created_on", "updated_on"})
 
 
@@ -220,13 +219,6 @@ def _check_switches(said: LegacySwitchesDeclaration, path: Path, report: Report)
 def _check_file(said: RegistryFile, report: Report) -> None:
     if said.auth is not None and said.auth.user not in said.types:
         _report_type(said.auth.user, said, ("auth", "user"), report)
-    try:
-        ZoneInfo(said.timezone)
-    except (LookupError, ValueError, OSError):
-        report.add(
-            "R107", ("timezone",), f"`{said.timezone[:60]}` is no time zone", help="such as Europe/Berlin or UTC"
-        )
-        return
-    if said.timezone not in _UTC:
-        message = f"times stored in {said.timezone} are not supported: every DATETIME is taken to be UTC"
-        report.add("R310", ("timezone",), message, help="leave `timezone` out, and see `aether explain R310`")
+    if not is_zone(said.timezone):
+        message = f"`{said.timezone[:60]}` is no time zone"
+        report.add("R107", ("timezone",), message, help="such as Europe/Berlin or UTC")

@@ -236,12 +236,11 @@ PAGES: Mapping[str, Page] = {
         "MariaDB's indexes hold at most 3,072 bytes, and a character may take four.",
     ),
     "R310": Page(
-        "times in another zone than UTC",
-        "Every DATETIME column is read and written as UTC; a zone in which found columns are stored is not supported "
-        "yet, and answering wrong times would be worse than not starting. MariaDB's TIMESTAMP columns are UTC anyway. "
-        "Convert the others once, for example with CONVERT_TZ, or keep the type out of the registry.",
-        wrong="timezone: Europe/Berlin",
-        right="timezone: UTC",
+        "a field that has no time zone",
+        "`timezone` says which zone's clocks a found datetime column keeps. Fields of other kinds have none; "
+        "MariaDB's TIMESTAMP and the columns that `aether migrate` makes are UTC, and cannot be anything else.",
+        wrong="born_on: {type: date, timezone: Europe/Berlin}",
+        right="met_at: {type: datetime, timezone: Europe/Berlin}",
     ),
     # ---------------------------------------------------------------- names and routes
     "R401": Page(

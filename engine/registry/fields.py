@@ -18,6 +18,7 @@ from engine.registry.names import title_of
 from engine.registry.parsing import INTEGER_BITS
 from engine.registry.reflection import Dialect, ReflectedColumn, ReflectedTable
 from engine.registry.resource import EnumValue, Field
+from engine.registry.zones import NO_ZONE, is_zone
 
 SILENT = FieldDeclaration()
 MEDIUMTEXT_BYTES = 2**24 - 1
@@ -42,6 +43,7 @@ def make_field(
     table: ReflectedTable | None = None,
     dialect: Dialect = "sqlite",
     role: Role = "plain",
+    timezone: str = "UTC",
     is_table_missing: bool = False,
 ) -> Field | None:
     """Make a field.
@@ -55,6 +57,7 @@ def make_field(
         table: The table as it was found, if it was.
         dialect: The database's, where `table` is given.
         role: `relation` or `parent` for an id that points somewhere.
+        timezone: The registry's, in which found datetime columns are.
         is_table_missing: The table is known not to exist, so nothing but the registry says what the field is.
 
     Returns:
@@ -68,7 +71,48 @@ def make_field(
         check_agreement(said, wanted, table, found, dialect, path, report)
     field = _merge(name, said, wanted, found, column, role)
     _check_words(said, field, path, report)
-    return field
+    zone = zone_of(name, wanted.kind, said, found, path, report, timezone, is_ours=is_table_missing)
+    return field if zone is None else replace(field, zone=zone)
+
+
+def zone_of(
+    name: str,
+    kind: str,
+    said: FieldDeclaration,
+    found: ReflectedColumn | None,
+    path: Path,
+    report: Report,
+    timezone: str,
+    *,
+    is_ours: bool = False,
+) -> str | None:
+    """The zone whose clocks a field's column keeps; None = UTC.
+
+    Args:
+        name: The field's.
+        kind: The field's.
+        said: What the registry says of it.
+        path: Where it says so.
+        report: Takes what is wrong.
+        found: Its column, where it was found.
+        timezone: The registry's zone, which holds unless the field says another.
+        is_ours: The column is known to be missing, so that we shall make it.
+    """
+    if said.timezone is not None:
+        if not is_zone(said.timezone):
+            message, help_ = f"`{said.timezone[:60]}` is no time zone", "such as Europe/Berlin or UTC"
+            report.add("R107", (*path, "timezone"), message, help=help_)
+            return None
+        is_utc = is_ours or (found is not None and found.is_utc)
+        if kind != "datetime" or (is_utc and said.timezone not in NO_ZONE):
+            why = "its column is UTC" if kind == "datetime" else f"a {kind} has none"
+            message = f"{name} cannot be in another time zone: {why}"
+            report.add("R310", (*path, "timezone"), message, help="leave `timezone` out")
+            return None
+    zone = said.timezone or timezone
+    if kind != "datetime" or found is None or found.is_utc or zone in NO_ZONE or not is_zone(zone):
+        return None
+    return zone
 
 
 # ---------------------------------------------------------------- private

@@ -169,6 +169,7 @@ class FieldDeclaration(Model):
     unique: bool | None = None
     index: bool | None = None
     column: str | None = Field(default=None, description="The column's name, where it is not the field's.")
+    timezone: str | None = Field(default=None, description="The zone whose clocks the found datetime column keeps.")
     read: str | None = Field(default=None, description="Scope or role that reading needs.")
     write: str | None = Field(default=None, description="Scope or role that writing needs.")
     examples: list[Any] | None = None
@@ -369,7 +370,7 @@ class RegistryFile(IncludedFile):
     version: Literal[1]
     include: Annotated[list[str], Short(_as_list, (), takes_item=True)] = []
     auth: AuthDeclaration | None = None
-    timezone: str = "UTC"
+    timezone: Annotated[str, Field(description="The zone whose clocks found datetime columns keep.")] = "UTC"
     defaults: DefaultsDeclaration = DefaultsDeclaration()
     limits: LimitsDeclaration = LimitsDeclaration()
     legacy: LegacySwitchesDeclaration = LegacySwitchesDeclaration()

@@ -184,9 +184,9 @@ _ROWS = (
     ),
     Kind(
         name="datetime", family="datetime", wire="string", parse=parsing.parse_datetime, read_text=_text,
-        bind=_each(storing.bind_as_is, storing.bind_datetime_sqlite),
-        render=_each(storing.render_as_is, storing.render_datetime_sqlite),
-        restore=_each(storing.restore_as_is, storing.restore_datetime_sqlite),
+        bind=_each(storing.bind_datetime_mariadb, storing.bind_datetime_sqlite),
+        render=_each(storing.render_datetime_mariadb, storing.render_datetime_sqlite),
+        restore=_each(storing.restore_datetime_mariadb, storing.restore_datetime_sqlite),
         column=_each(storing.plain(storing.datetime_mariadb), storing.plain(sqlite.DATETIME)),
     ),
     Kind(

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from engine.registry.resource import Field
+from engine.registry.zones import clock_of
 
 MAX_JSON_DEPTH = 30
 MAX_TEXT_BYTES = 16 * 1024 * 1024 - 1
@@ -227,7 +228,7 @@ def parse_datetime(value: object, field: Field) -> datetime:
         detail = f"{field.name} takes a date and time with an offset, such as 2026-02-11T14:03:00Z."
         raise KindError("type-mismatch", detail)
     _check_bounds(moment, field, read_datetime(field.min), read_datetime(field.max))
-    return moment
+    return moment if field.zone is None else _as_kept(moment, field, field.zone)
 
 
 def parse_time(value: object, field: Field) -> time:
@@ -237,6 +238,15 @@ def parse_time(value: object, field: Field) -> time:
         raise KindError("type-mismatch", f"{field.name} takes a time of day as HH:MM:SS or HH:MM:SS.ffffff.")
     _check_bounds(moment, field, read_time(field.min), read_time(field.max))
     return moment
+
+
+def _as_kept(moment: datetime, field: Field, zone: str) -> datetime:
+    """What a column that keeps a zone's clocks gives back: of an hour that comes twice, the first."""
+    clock = clock_of(zone)
+    try:
+        return clock.read(clock.show(moment))
+    except OverflowError as error:
+        raise KindError("out-of-range", f"{field.name} takes the years 1 to 9999 in {zone}.") from error
 
 
 def read_date(value: object) -> date | None:

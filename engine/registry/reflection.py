@@ -16,6 +16,8 @@ Dialect = Literal["mariadb", "sqlite"]
 
 # Collations that compare text byte for byte without folding trailing spaces.
 EXACT_COLLATIONS = frozenset({"utf8mb4_nopad_bin", "utf8mb3_nopad_bin", "latin1_nopad_bin", "binary"})
+# The comment of MariaDB's DATETIME columns that we make: nothing else tells them from those of others.
+UTC_MARK = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class ReflectedColumn:
         enum: Values of an ENUM, in declared order.
         charset, collation: Of a text column; on SQLite the collation is ``BINARY``, ``NOCASE`` or ``RTRIM``.
         stored_as: See `Field.stored_as`: ``native``, or on a reflected SQLite column how its values are written.
+        is_utc: A datetime that is UTC whatever the registry says: MariaDB's TIMESTAMP, and what we made ourselves.
     """
 
     name: str
@@ -58,6 +61,7 @@ class ReflectedColumn:
     collation: str | None = None
     comment: str | None = None
     stored_as: str = "native"
+    is_utc: bool = False
 
     @property
     def is_exact(self) -> bool:

@@ -55,6 +55,7 @@ class Field:
         stored_as: How the column stores the value: ``native`` is the kind's own way, as in all columns that we create.
             Reflected SQLite ones: ``date_text time_text real``, and the spellings of `registry/spellings.py`.
             Reflected MariaDB ones: ``single`` (FLOAT), ``enum``, ``truth`` (any number), ``zero`` (may be a zero date).
+        zone: IANA zone whose clocks the column keeps, for a reflected datetime; None = UTC, as in all that we create.
         stores_null: The column may hold NULL although `nullable` is false: the registry tightened it.
         ui: Options for form libraries, passed on as they are.
         is_keyed: Of a relation: a foreign key of the database proves that its target exists.
@@ -105,6 +106,7 @@ class Field:
     charset: str | None = None
     is_exact: bool = True
     stored_as: str = "native"
+    zone: str | None = None
     is_keyed: bool = True
     stores_null: bool = False
     ui: Mapping[str, Any] | None = None

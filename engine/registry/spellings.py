@@ -12,6 +12,8 @@ import re
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
+from engine.registry.zones import Clock
+
 # `stored_as` of a column with whole timestamps: what stands between date and time, and behind.
 MOMENT_SPELLINGS = {"datetime_text": (" ", ""), "datetime_iso": ("T", ""), "datetime_zulu": ("T", "Z")}
 # `stored_as` of a column with truth values: false and true. `truth` is any number, 0 being false.
@@ -30,8 +32,10 @@ _FALSE = frozenset({"", "0", "f", "false", "n", "no", "off"})
 # ---------------------------------------------------------------- read
 
 
-def read_moment(value: object) -> datetime | None:
+def read_moment(value: object, clock: Clock | None = None) -> datetime | None:
     """A timestamp as naive UTC: with ``T`` or a blank, with or without time, fraction and offset.
+
+    Without an offset it is UTC, or what the zone's clock means that the column keeps.
 
     It begins with ``YYYY-MM-DD``: an index over the texts narrows a search (`operators/found.py`).
     """
@@ -45,7 +49,7 @@ def read_moment(value: object) -> datetime | None:
         except ValueError:
             return None
     if moment.tzinfo is None:
-        return moment
+        return moment if clock is None else clock.read(moment)
     try:
         return moment.astimezone(UTC).replace(tzinfo=None)
     except OverflowError:

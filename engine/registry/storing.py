@@ -34,6 +34,7 @@ from engine.registry.spellings import (
     write_moment,
     write_truth,
 )
+from engine.registry.zones import clock_of
 
 COLLATION = "utf8mb4_nopad_bin"
 UUID_SIZE, PUBLIC_ID_SIZE, MIN_ENUM_SIZE = 36, 22, 64
@@ -94,9 +95,18 @@ def bind_date_sqlite(value: date, field: Field) -> str:
 
 def bind_datetime_sqlite(value: datetime, field: Field) -> str:
     """26 characters; a reflected column keeps its spelling, so that other programs still read it."""
+    if field.stored_as == "native" and field.zone is None:
+        return value.isoformat(sep=" ", timespec="microseconds")
+    if field.zone is not None and field.stored_as != "datetime_zulu":
+        value = _show(value, field)
     if field.stored_as == "native":
         return value.isoformat(sep=" ", timespec="microseconds")
     return write_moment(value, field.stored_as if field.stored_as in MOMENT_SPELLINGS else "datetime_text")
+
+
+def bind_datetime_mariadb(value: datetime, field: Field) -> datetime:
+    """An instant; in a column that keeps a zone's clocks, what they show then."""
+    return value if field.zone is None else _show(value, field)
 
 
 def bind_time_sqlite(value: time, field: Field) -> str:
@@ -154,9 +164,17 @@ def render_date_sqlite(field: Field) -> Convert | None:
 
 def render_datetime_sqlite(field: Field) -> Convert:
     """RFC 3339 with ``Z``, the fraction only when it is not zero."""
+    if field.zone is not None:
+        clock = clock_of(field.zone)
+        return lambda text: None if (moment := read_moment(text, clock)) is None else f"{moment.isoformat()}Z"
     if field.stored_as == "native":
         return lambda text: f"{text[:10]}T{text[11:19]}Z" if text[19:] == ".000000" else f"{text[:10]}T{text[11:26]}Z"
     return _render_foreign_datetime
+
+
+def render_datetime_mariadb(field: Field) -> Convert | None:
+    """As it is; in a column that keeps a zone's clocks, the instant that they mean."""
+    return None if field.zone is None else clock_of(field.zone).read
 
 
 def render_time_sqlite(field: Field) -> Convert:
@@ -229,7 +247,12 @@ def restore_date_sqlite(value: object, field: Field) -> date | None:
 
 def restore_datetime_sqlite(value: object, field: Field) -> datetime | None:
     """An instant in UTC, without offset as all canonical ones."""
-    return read_moment(value)
+    return read_moment(value, None if field.zone is None else clock_of(field.zone))
+
+
+def restore_datetime_mariadb(value: datetime, field: Field) -> datetime:
+    """An instant in UTC."""
+    return value if field.zone is None else clock_of(field.zone).read(value)
 
 
 # ---------------------------------------------------------------- column types
@@ -304,6 +327,13 @@ def time_mariadb() -> TypeEngine[Any]:
 # ---------------------------------------------------------------- private
 
 _WIDE = Context(prec=80)
+
+
+def _show(value: datetime, field: Field) -> datetime:
+    try:
+        return clock_of(field.zone or "UTC").show(value)
+    except OverflowError as error:
+        raise KindError("out-of-range", f"{field.name} takes the years 1 to 9999 in {field.zone}.") from error
 
 
 def _size_of(field: Field) -> int:

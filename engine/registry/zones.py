@@ -25,9 +25,23 @@ FIRST_YEAR, LAST_YEAR = 1900, 2100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_ZONE = frozenset({"UTC", "Etc/UTC"})
 
+FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - naive, as all of this file
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001
 _NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 _DAY_S = 86_400
 _TICK = timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=256)
+def is_zone(name: str) -> bool:
+    """Whether a name is a zone of the IANA database."""
+    if name in ("localtime", "Factory"):
+        return False
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=256)
@@ -77,15 +91,24 @@ class Piece:
 
 
 class Clock:
-    """The clocks of a zone, over the years that a datetime has."""
+    """The clocks of a zone, over the years that a datetime has.
+
+    Attributes:
+        changes: Instants at which the offset changes.
+        pieces: The stored clocks, in order.
+    """
 
     def __init__(self, zone: str) -> None:
         starts, offsets = zone_steps(zone)
-        self._changes = [_NAIVE_EPOCH + timedelta(seconds=second) for second in starts]
+        self.changes = [_NAIVE_EPOCH + timedelta(seconds=second) for second in starts]
         self._offsets = [timedelta(seconds=offset) for offset in offsets]
-        self.pieces = _pieces(self._changes, self._offsets)
+        self.pieces = _pieces(self.changes, self._offsets)
         self._starts = [piece.start for piece in self.pieces]
         self._instants = [piece.instant for piece in self.pieces]
+
+    def offset(self, instant: datetime) -> timedelta:
+        """What the clocks are ahead of an instant."""
+        return self._offsets[bisect_right(self.changes, instant)]
 
     def show(self, instant: datetime) -> datetime:
         """What the clocks show at an instant.
@@ -93,7 +116,7 @@ class Clock:
         Raises:
             OverflowError: A day before the year 1, or after 9999.
         """
-        return instant + self._offsets[bisect_right(self._changes, instant)]
+        return instant + self._offsets[bisect_right(self.changes, instant)]
 
     def read(self, clock: datetime) -> datetime:
         """The instant that a stored clock means; it never goes backward while the clock goes forward."""
@@ -108,16 +131,16 @@ class Clock:
         piece = self.pieces[index]
         end = self._starts[index + 1] if index + 1 < len(self._starts) else None
         if piece.offset is None:
-            return datetime.max if end is None else end
+            return LAST if end is None else end
         try:
             clock = instant + piece.offset
         except OverflowError:
-            clock = datetime.max
+            clock = LAST
         return clock if end is None else min(clock, end)
 
     def bounds(self, instant: datetime) -> tuple[datetime, datetime]:
         """The first clock that means an instant, and the first one that means a later one; equal where none does."""
-        after = self.first(instant + _TICK) if instant < datetime.max else datetime.max
+        after = self.first(instant + _TICK) if instant < LAST else LAST
         return self.first(instant), after
 
 
@@ -143,13 +166,13 @@ def _pieces(changes: Sequence[datetime], offsets: Sequence[timedelta]) -> list[P
             pieces.append(Piece(change + before, change + (before - after), after))
     last = offsets[-1]
     if last < timedelta(0):
-        end = datetime.max + last
-        pieces.append(Piece(end + _TICK, datetime.max, None))
+        end = LAST + last
+        pieces.append(Piece(end + _TICK, LAST, None))
     return pieces
 
 
 def _edge(offset: timedelta) -> list[Piece]:
     """The first years: clocks whose instant would be before the year 1 mean its beginning."""
     if offset <= timedelta(0):
-        return [Piece(datetime.min, datetime.min - offset, offset)]
-    return [Piece(datetime.min, datetime.min, None), Piece(datetime.min + offset, datetime.min, offset)]
+        return [Piece(FIRST, FIRST - offset, offset)]
+    return [Piece(FIRST, FIRST, None), Piece(FIRST + offset, FIRST, offset)]

@@ -118,7 +118,9 @@ def _parts(index: TableIndex, dialect: Dialect) -> str:
 
 
 def _describe(column: Column[Any], dialect: Dialect, *, nullable: bool) -> str:
-    plain = Column(column.name, column.type, nullable=nullable, server_default=column.server_default)
+    plain = Column(
+        column.name, column.type, nullable=nullable, server_default=column.server_default, comment=column.comment
+    )
     Table("t", MetaData(), plain)
     return _compile(CreateColumn(plain), dialect)
 

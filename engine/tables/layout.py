@@ -25,7 +25,7 @@ from sqlalchemy.sql import text
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from engine.registry.kinds import KINDS, KindError, column_type
-from engine.registry.reflection import ReflectedColumn, ReflectedDatabase
+from engine.registry.reflection import UTC_MARK, ReflectedColumn, ReflectedDatabase
 from engine.registry.resource import Field, Registry, Resource
 from engine.registry.storing import scale_of
 from engine.tables.indexes import bounded_name
@@ -193,7 +193,8 @@ def _columns_of(resource: Resource, keys: _Keys) -> Iterator[Column[Any]]:
         yield version_column(resource.version)
     for name, nullable in ((resource.created, False), (resource.updated, False), (resource.soft_delete, True)):
         if name:
-            yield Column(name, _type_of(Field(name=name, column=name, kind="datetime"), dialect), nullable=nullable)
+            moment = Field(name=name, column=name, kind="datetime")
+            yield Column(name, _type_of(moment, dialect), nullable=nullable, comment=_comment_of(moment, dialect))
 
 
 def version_column(name: str) -> Column[Any]:
@@ -216,7 +217,17 @@ def _field_column(resource: Resource, field: Field, keys: _Keys) -> Column[Any]:
         type_: TypeEngine[Any] = keys.type_of(_target_of(resource, field))
     else:
         type_ = _type_of(field, keys.dialect)
-    return Column(field.column, type_, nullable=nullable, server_default=default_clause(field, keys.dialect))
+    return Column(
+        field.column,
+        type_,
+        nullable=nullable,
+        server_default=default_clause(field, keys.dialect),
+        comment=_comment_of(field, keys.dialect),
+    )
+
+
+def _comment_of(field: Field, dialect: Dialect) -> str | None:
+    return UTC_MARK if dialect == "mariadb" and field.kind == "datetime" else None
 
 
 def _type_of(field: Field, dialect: Dialect) -> TypeEngine[Any]:

@@ -142,7 +142,7 @@ CASES = [
     ("sort: [number]", "page: {limit: -1}", "R107", "-1", ""),
     ("sort: [number]", "sort: [number desc]", "R107", "number desc", ""),
     ("auth: {user: person}", "timezone: Mars/Olympus", "R107", "Mars/Olympus", "Europe/Berlin"),
-    ("auth: {user: person}", "timezone: Europe/Berlin", "R310", "Europe/Berlin", "leave `timezone` out"),
+    ("born: {type: date}", "born: {type: date, timezone: Europe/Berlin}", "R310", "Europe/Berlin", "leave `timezone`"),
     ("born: {type: date}", "born: {type: dat}", "R108", "dat", "did you mean `date`?"),
     ("born: {type: date}", "born: {type: 'decimal(2,9)'}", "R108", "'decimal(2,9)'", "one of string(n)"),
     ("auth: {user: person}", "include: [nothing/*.yaml]", "R109", "nothing/*.yaml", "folder"),

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS book (
 	extra JSON,
 	sequel_id BIGINT,
 	row_version BIGINT NOT NULL DEFAULT 1,
-	deleted_on DATETIME(6),
+	deleted_on DATETIME(6) COMMENT 'UTC',
 	PRIMARY KEY (id),
 	CONSTRAINT fk_book__library_id FOREIGN KEY(library_id) REFERENCES library (id) ON DELETE RESTRICT,
 	CONSTRAINT fk_book__shelf_id FOREIGN KEY(shelf_id) REFERENCES shelf (id) ON DELETE RESTRICT,
