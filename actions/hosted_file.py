@@ -1,8 +1,10 @@
 """Files going out: by id, by digest, by a signed URL.
 
 Each action is made for every type that the registry calls a file (``file:``); the id of a container of whatever type
-stands for the file that it resolves to (``resolves_to``). Whether a file is there for the caller, the plans settle
-that find it.
+stands for the file that it resolves to (``resolves_to``).
+
+Who may read a file's row may read its bytes: a download needs the type's read scope and none of its own. Whether a file
+is there for the caller is settled by the plans that find it.
 """
 
 from __future__ import annotations
@@ -75,14 +77,13 @@ def download_actions(registry: Registry) -> Iterable[Handler]:
 
 def _actions_of(resource: Resource) -> Iterable[Handler]:
     name, title = resource.name, resource.title.lower()
-    scope = "action:download"
 
     @action(
         "GET",
         f"{name}/{{file_id}}/download",
         name=f"{name}_download",
         title=f"Download {title}",
-        scope=scope,
+        scope=None,
         type=name,
         needs=(f"{name}:read",),
         openapi=DOWNLOAD,
@@ -92,6 +93,7 @@ def _actions_of(resource: Resource) -> Iterable[Handler]:
 
         The reply may be kept, but must be asked for again each time: the object may be renamed or taken away.
         """
+        caller.require(name, "read")
         caller.request.flags(frozenset())
         return await send_file(caller, await find_file(caller, file_id))
 
@@ -102,7 +104,7 @@ def _actions_of(resource: Resource) -> Iterable[Handler]:
         f"{name}/sha256/{{digest}}",
         name=f"{name}_by_digest",
         title=f"Download {title} by digest",
-        scope=scope,
+        scope=None,
         type=name,
         needs=(f"{name}:read",),
         openapi=DOWNLOAD,
@@ -112,6 +114,7 @@ def _actions_of(resource: Resource) -> Iterable[Handler]:
 
         They never change, so the reply may be kept for good. Bytes that only others have are a 404, as unknown ones.
         """
+        caller.require(name, "read")
         caller.request.flags(frozenset())
         return await send_file(caller, await find_digest(caller, digest), is_immutable=True)
 

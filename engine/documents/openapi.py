@@ -281,7 +281,8 @@ def _merge(document: Json, fragment: Mapping[str, Any]) -> None:
 def _with_problems(operation: Mapping[str, Any]) -> Json:
     made: Json = deepcopy(dict(operation))
     successes = {status: said for status, said in made.get("responses", {}).items() if str(status)[:1] in "23"}
-    problems = {str(status): problem_ref(status) for status in _ACTION_PROBLEMS}
+    declared = {int(status) for status in made.get("responses", {}) if str(status)[:1] == "4"}
+    problems = {str(status): problem_ref(status) for status in (*_ACTION_PROBLEMS, *sorted(declared))}
     made["responses"] = {**successes, **problems}
     made["tags"] = [ACTIONS_TAG]
     made.setdefault("security", SECURITY)

@@ -255,14 +255,10 @@ def _action(action: Action, rights: Rights) -> dict[str, Any]:
         "title": action.title,
         "method": action.method,
         "url": f"{ACTIONS}/{action.path}",
-        "allowed": _may_call(action, rights),
+        "allowed": action.is_allowed(rights.has_scope),
         "confirm": action.confirm,
         "input": action.input,
     }
-
-
-def _may_call(action: Action, rights: Rights) -> bool:
-    return all(rights.has_scope(scope) for scope in (action.scope, *action.needs) if scope is not None)
 
 
 def _source(resource: Resource, drift: Sequence[str]) -> dict[str, Any]:

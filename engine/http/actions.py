@@ -85,7 +85,7 @@ def describe_actions(router: APIRouter, actions: Sequence[Action]) -> Fragments:
     def fragments(rights: Rights) -> Sequence[Mapping[str, Any]]:
         paths: dict[str, dict[str, Any]] = {}
         for declared, operation in operations:
-            if declared.scope is None or rights.has_scope(declared.scope):
+            if declared.is_allowed(rights.has_scope):
                 paths.setdefault(f"{PREFIX}/{declared.path}", {})[declared.method.lower()] = operation
         return [{"paths": paths, "components": whole.get("components", {})}] if paths else []
 
@@ -106,7 +106,7 @@ def _operation(whole: Mapping[str, Any], declared: Action) -> dict[str, Any]:
     if declared.status != 204:
         reply["content"] = {"application/json": {"schema": envelope}}
     operation["responses"] = {str(declared.status): reply}
-    if declared.scope is None:
+    if declared.scope is None and not declared.needs:
         operation["security"] = [{}]
     operation["parameters"] = [*operation.get("parameters", ()), *declared.openapi.get("parameters", ())]
     if "requestBody" in declared.openapi:

@@ -88,9 +88,12 @@ class CallerContext:
         """Refuse a caller who may not do this with a type, before anything is read.
 
         Raises:
+            Unauthenticated: Nobody is known to be calling, and the type is not open to everybody.
             NotFound: He does not even see the type.
             Forbidden: He sees it, or belongs to no account.
         """
+        if not self.rights.may(type_name, verb):
+            self.require_known()
         require_write(self._resource(type_name), verb, self.plan_context())
 
     def may_read(self, type_name: str) -> bool:

@@ -208,7 +208,7 @@ def test_problem_examples_are_problems() -> None:
             assert example["value"]["code"] == code
             assert all(one["code"] in ITEM_CODES for one in example["value"].get("errors", ()))
     documented = {code for codes in STATUS_CODES.values() for code in codes}
-    undocumented = {"method-not-allowed", "idempotency-conflict", "internal"}
+    undocumented = {"method-not-allowed", "internal"}
     assert documented | undocumented == {*CODES}
 
 
