@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from engine.plugins.actions import for_registry as for_registry
     from engine.plugins.layers import TRANSLATION as TRANSLATION
     from engine.plugins.layers import Host as Host
+    from engine.plugins.layers import OldRoute as OldRoute
     from engine.plugins.layers import OldUse as OldUse
     from engine.plugins.layers import Translation as Translation
     from engine.plugins.overrides import Caller as Writer
@@ -113,6 +114,7 @@ _NAMES = {
     "Written": ("engine.plugins.overrides", "Written"),
     # a layer around the application
     "Host": ("engine.plugins.layers", "Host"),
+    "OldRoute": ("engine.plugins.layers", "OldRoute"),
     "OldUse": ("engine.plugins.layers", "OldUse"),
     "Translation": ("engine.plugins.layers", "Translation"),
     "TRANSLATION": ("engine.plugins.layers", "TRANSLATION"),
@@ -189,6 +191,7 @@ __all__ = [
     "Writer",
     "Written",
     "Host",
+    "OldRoute",
     "OldUse",
     "Translation",
     "TRANSLATION",

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import orjson
 
-from engine import TRANSLATION, Host, Translation
-from legacy_shim.deprecation import Deprecation
+from engine import TRANSLATION, Host, OldRoute, Registry, Translation
+from legacy_shim import deprecation
 from legacy_shim.replies import shape_reply
 from legacy_shim.routes import Place, find_place
 from legacy_shim.shapes import Deprecations, Headers, LegacyCall, OldReply
@@ -128,9 +128,14 @@ class _Exchange:
         return OldReply(old.status, (*old.headers, *more), old.body)
 
 
+def list_routes(registry: Registry) -> tuple[OldRoute, ...]:
+    """The old routes for each type of a registry; what the engine asks to tell which of them nobody uses."""
+    return deprecation.list_routes(registry)
+
+
 def make_layer(inside: Application, host: Host) -> LegacyLayer:
     """Put the old API around an application; what the engine calls, having found this file by its name."""
-    return LegacyLayer(inside, host, Deprecation(host))
+    return LegacyLayer(inside, host, deprecation.Deprecation(host))
 
 
 def _scope_of(call: LegacyCall, scope: Scope, translation: Translation) -> Scope:

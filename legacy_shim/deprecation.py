@@ -14,8 +14,9 @@ from email.utils import format_datetime
 from typing import Literal
 from urllib.parse import quote, unquote_plus
 
-from engine import Gone, Host, OldUse, Principal, Problem, Registry, Resource
-from legacy_shim.shapes import Headers, LegacyCall, VersionName
+from engine import Gone, Host, OldRoute, OldUse, Principal, Problem, Registry, Resource
+from legacy_shim.routes import VERSIONS
+from legacy_shim.shapes import Headers, LegacyCall, LegacyRoute, VersionName
 
 # Since when each version is deprecated (RFC 9745): the day on which V3 began to replace them both.
 DEPRECATED_ON: dict[VersionName, date] = {"v1": date(2026, 11, 1), "v2": date(2026, 11, 1)}
@@ -103,16 +104,34 @@ class Deprecation:
         key = (call.route.name, call.door, call.type)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = _Known(*labels_of(call, self._host.registry()))
+            name = None if self._resource(call) is None else call.type
+            known = _Known(label_of(call.route, call.door, name), successor_of(call.route, name))
+            found = self._known[key] = known
         return found
 
 
-def labels_of(call: LegacyCall, registry: Registry) -> tuple[str, str]:
-    """The old route and the one of V3 as they are counted: bounded, with the type's name and no id in them."""
-    name = call.type if call.type in registry.types else "{type}"
-    route = f"{'|'.join(call.route.methods)} {call.door.rstrip('/')}{call.route.pattern}"
-    replacement = f"{call.route.v3_method} {call.route.v3_path}"
-    return route.replace("{type}", name), replacement.replace("{type}", name)
+def label_of(route: LegacyRoute, door: str, type_name: str | None) -> str:
+    """A route as it is counted: method and path, with the type's name (``{type}`` where there is none) and no id."""
+    path = f"{door.rstrip('/')}{route.pattern}"
+    return f"{'|'.join(route.methods)} {path if type_name is None else path.replace('{type}', type_name)}"
+
+
+def successor_of(route: LegacyRoute, type_name: str | None) -> str:
+    """What replaces a route, in the same way."""
+    path = route.v3_path if type_name is None else route.v3_path.replace("{type}", type_name)
+    return f"{route.v3_method} {path}"
+
+
+def list_routes(registry: Registry) -> tuple[OldRoute, ...]:
+    """Every route of the table, by each of its doors, for each type; labelled as its uses are counted."""
+    doors = [(route, prefix or "/") for version in VERSIONS for route in version.routes for prefix in version.prefixes]
+    return tuple(
+        OldRoute(
+            route.name, route.version, route.verb, door, name, label_of(route, door, None), label_of(route, door, name)
+        )
+        for route, door in doors
+        for name in registry.types
+    )
 
 
 def shown_call(call: LegacyCall, resource: Resource | None, trust: Trust) -> str:

@@ -31,7 +31,7 @@ BATCH = 100
 MAX_CALLERS = 1_000
 MAX_LISTED = 1_000
 MAX_GATHERED = 50_000
-MAX_ROUTE, MAX_REPLACEMENT = 120, 300
+MAX_ROUTE, MAX_VERSION, MAX_REPLACEMENT = 120, 10, 300
 ANONYMOUS, OTHER = "anonymous", "other"
 
 # Day, route, caller, row id of his account.
@@ -190,7 +190,7 @@ class Uses:
         key = (day, use.route[:MAX_ROUTE], name, account)
         found = self._gathered.get(key)
         if found is None:
-            self._gathered[key] = _Count(use.version, use.replacement[:MAX_REPLACEMENT], 1, at, at)
+            self._gathered[key] = _Count(use.version[:MAX_VERSION], use.replacement[:MAX_REPLACEMENT], 1, at, at)
         else:
             found.uses += 1
             found.last = max(found.last, at)
@@ -212,6 +212,7 @@ class Uses:
     async def _count(self) -> int:
         taken, self._gathered = self._gathered, {}
         counted = 0
+        refused: StorageFault | None = None
         add = add_uses(self._database.dialect)
         try:
             # In one order in all processes, so that none waits for a row of another's that waits for one of its own.
@@ -224,10 +225,17 @@ class Uses:
                     for row in rows:
                         await transaction.execute(add.text, row)
 
-                await self._database.run(work)
-                counted += sum(taken.pop(key).uses for key in batch)
+                try:
+                    await self._database.run(work)
+                except StorageFault as fault:
+                    # What is wrong with one row must not keep all others from being counted.
+                    refused = fault
+                else:
+                    counted += sum(taken.pop(key).uses for key in batch)
         finally:
             self._keep(taken)
+        if refused is not None:
+            raise refused
         return counted
 
     def _keep(self, counts: dict[_Key, _Count]) -> None:

@@ -41,6 +41,7 @@ from engine.io.resolver import Resolver
 from engine.io.sinks import Sinks
 from engine.io.uses import Uses
 from engine.main.layers import Asgi, put_layers_around
+from engine.main.layers import find_old_routes as find_old_routes
 from engine.main.plugins import SHIPPED as SHIPPED
 from engine.main.plugins import Plugins as Plugins
 from engine.main.plugins import find_all_plugins as find_all_plugins

@@ -38,6 +38,27 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
+class OldRoute:
+    """An old route as it is for one type.
+
+    Attributes:
+        name: In the layer's table (``v1:get``).
+        version, verb, door: What a registry's `legacy` switches it off by.
+        type: Name of the resource type.
+        pattern: Method and path for any type: ``GET /api/{type}/{id}``.
+        route: The same with the type's name, as uses of it are counted.
+    """
+
+    name: str
+    version: str
+    verb: str
+    door: str
+    type: str
+    pattern: str
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
 class OldUse:
     """A call of an old route, and what should have been called in its place.
 

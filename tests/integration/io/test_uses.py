@@ -222,6 +222,19 @@ async def test_two_processes_count_into_the_same_rows_at_the_same_time(database_
     assert await total_of(database) == 400
 
 
+async def test_a_row_that_the_database_refuses_keeps_no_other_from_being_counted(database: Database) -> None:
+    uses = Uses(database, batch=1)
+    for route in ROUTES:
+        uses.note(use_of(route), None)
+    for statement in refuse_rows(database, ROUTES[1]):
+        await database.execute(statement)
+    with pytest.raises(StorageFault):
+        await uses.flush()
+    assert await total_of(database) == len(ROUTES) - 1
+    await database.execute("DROP TRIGGER refuse")
+    assert await uses.flush() == 1
+
+
 async def test_what_is_flushed_twice_at_once_is_counted_once(database: Database) -> None:
     uses = Uses(database)
     for _ in range(5):

@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Host, OldUse, Principal
+from engine.io.uses import MAX_REPLACEMENT, MAX_ROUTE
+from engine.registry.legacy import read_off
 from engine.registry.load import load_registry_text
 from engine.registry.resource import Registry
 from engine.settings import Settings
-from legacy_shim.deprecation import DEPRECATED_ON, Deprecation, labels_of
-from legacy_shim.routes import ROUTES
+from legacy_shim.deprecation import DEPRECATED_ON, Deprecation, label_of, list_routes, successor_of
+from legacy_shim.routes import ROUTES, VERSIONS
 from legacy_shim.shapes import LegacyCall
 from tests.support.serving import make_settings
 
@@ -176,10 +178,24 @@ def test_a_use_is_named_by_the_table_with_the_type_and_without_ids() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_each_route_of_the_table_fits_where_it_is_counted(route: Any) -> None:
-    old, new = labels_of(replace(call_of(), route=route), registry_of())
-    longest = 60 - len("firm")
-    assert len(old) + longest <= 120
-    assert len(new) + longest <= 300
+    longest = "t" * 60
+    assert len(label_of(route, "/v2/crud", longest)) <= MAX_ROUTE
+    assert len(successor_of(route, longest)) <= MAX_REPLACEMENT
+
+
+def test_the_routes_that_are_listed_are_those_that_are_counted() -> None:
+    listed = {one.route: one for one in list_routes(NO_LEGACY)}
+    assert len(listed) == sum(len(version.routes) * len(version.prefixes) for version in VERSIONS)
+    deprecation, taken = deprecation_of()
+    for version in VERSIONS:
+        for route in version.routes:
+            for prefix in version.prefixes:
+                deprecation.note(replace(call_of(door=prefix or "/"), route=route), PERSON, "r1", 200)
+    assert [use.route for use in taken] == list(listed)
+    assert {listed[use.route].name for use in taken} == {route.name for route in ROUTES}
+    for one in listed.values():
+        assert read_off(f"{one.door}:{one.verb}").covers(one.door, one.verb)
+        assert read_off(one.name).covers(one.door, one.verb)
 
 
 # ---------------------------------------------------------------- switched off
