@@ -107,7 +107,7 @@ def _operation(whole: Mapping[str, Any], declared: Action) -> dict[str, Any]:
         reply["content"] = {"application/json": {"schema": envelope}}
     operation["responses"] = {str(declared.status): reply}
     if declared.scope is None and not declared.needs:
-        operation["security"] = [{}]
+        operation["security"] = []
     operation["parameters"] = [*operation.get("parameters", ()), *declared.openapi.get("parameters", ())]
     if "requestBody" in declared.openapi:
         operation["requestBody"] = declared.openapi["requestBody"]

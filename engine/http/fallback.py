@@ -88,6 +88,18 @@ async def _handle_validation(request: HttpRequest, error: Exception) -> Response
 _ITEM_CODES = {"missing": "required", "literal_error": "not-in-enum", "enum": "not-in-enum"}
 
 
+# What Pydantic calls a fault, in our words; anything else is a type that does not fit.
+_ITEM_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown-field",
+    "string_too_long": "too-long",
+    "string_too_short": "too-short",
+    "too_long": "too-long",
+    "too_short": "too-short",
+    "string_pattern_mismatch": "pattern",
+}
+
+
 def _validation_item(fault: dict[str, object]) -> ErrorItem:
     loc = fault.get("loc")
     where, *path = [str(part) for part in loc] if isinstance(loc, (list, tuple)) else ["body"]
