@@ -122,7 +122,8 @@ def _size(text: str) -> object:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
         return text
-    return int(text) if len(digits) <= _MOST_DIGITS else int(text[: _MOST_DIGITS + 1])
+    # `-0` is no size in a query string of V3 either.
+    return int(text[: _MOST_DIGITS + 1]) or (0 if text is digits else text)
 
 
 def _with_names_today(
@@ -160,7 +161,7 @@ def _read_order(
     if not order:
         return
     mark = "-" if text in _ON else ""
-    keys = [mark + everything.name_today(words, key.strip()) for key in order.split(",")]
+    keys = [mark + everything.name_today(words, key.strip() or key) for key in order.split(",")]
     asked.places["sort"] = "order_by"
     _put(asked, "sort", ",".join(keys), keys, is_search=is_search)
 
@@ -205,7 +206,7 @@ def _read_enabled(given: Mapping[str, str], words: TypeWords, asked: Asked, *, i
     if wanted not in (None, "enabled", "disabled", "all"):
         _refuse(asked, "enabled", f"{wanted[:80]!r} is not one of enabled, disabled, all.", "not-in-enum")
         return
-    if wanted == "all":
+    if wanted == "all" or (wanted is None and not words.is_enable_filterable):
         return
     operand = switch[1] if wanted == "disabled" else switch[0]
     if not is_search:

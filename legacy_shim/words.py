@@ -30,7 +30,8 @@ class TypeWords:
         relations: Relation → name of the type on its other side.
         to_many: Those of them that lead to many.
         enable: What ``enabled`` and ``disabled`` ask of the field `enable`, as the query string writes it; None where
-            the type has no such field, or none that can be filtered by.
+            the type has no such field.
+        is_enable_filterable: V3 filters by it. Where not, nothing is left out unless it is asked for, which V3 refuses.
     """
 
     resource: Resource
@@ -39,6 +40,7 @@ class TypeWords:
     relations: Mapping[str, str]
     to_many: frozenset[str]
     enable: tuple[str, str] | None
+    is_enable_filterable: bool
 
 
 class Words:
@@ -87,6 +89,7 @@ def _words_of(resource: Resource) -> TypeWords:
         _add(new_of, resource, old, new, taken)
     for field in resource.fields.values():
         _add(new_of, resource, field.name, field.name, taken)
+    enable = resource.fields.get(ENABLE)
     old_of: dict[str, tuple[str, ...]] = {}
     for old, new in new_of.items():
         if resource.fields[new].is_readable:
@@ -97,7 +100,8 @@ def _words_of(resource: Resource) -> TypeWords:
         old_of,
         {relation.name: relation.target for relation in resource.relations.values()},
         frozenset(relation.name for relation in resource.relations.values() if relation.kind == "many"),
-        _switch_of(resource),
+        None if enable is None else _SWITCHES.get(enable.kind),
+        enable is not None and "eq" in enable.operators,
     )
 
 
@@ -111,8 +115,3 @@ def _add(new_of: dict[str, str], resource: Resource, old: str, new: str, taken: 
     for name in names:
         if name not in taken:
             new_of.setdefault(name, new)
-
-
-def _switch_of(resource: Resource) -> tuple[str, str] | None:
-    field = resource.fields.get(ENABLE)
-    return _SWITCHES.get(field.kind) if field is not None and "eq" in field.operators else None

@@ -8,6 +8,7 @@ no code with `legacy_shim/`: how things are said in the old API is written down 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ DOORS = {"/": "v1", "/api": "v1", "/crud": "v2", "/v2/crud": "v2"}
 WORDS = ("search", "schema", "options", "bulk", "upsert", "export", "restore", "move", "history")
 # What is asked for by a parameter of a list, beside the filter.
 _LIST_KEYS = ("q", "limit", "offset", "deleted", "timezone")
+_OLD_WORDS = re.compile(r"_random\b|[?&](?:order_by|desc|enabled|for_obj_type|for_obj_id|x_account_id)=")
 # Longer filters stay where they are: a query string takes less than a body.
 _MOST_FILTER = 2_000
 
@@ -131,8 +133,12 @@ class OldClient(Client):
             assert (shown["meta"]["success"], shown["meta"]["count"]) == (True, count), where
             assert list(shown["meta"]) == ["status_code", "status_name", "success", "count"], where
             shown = shown["data"]
-        assert shown == with_old_names(self.registry, said.type, new.data), where
-        assert old.header("etag") == new.header("etag"), where
+        wanted = with_old_names(self.registry, said.type, new.data)
+        if said.verb in ("create", "update"):
+            # Not written, so the same but for the moment that it would have been written at.
+            shown, wanted = [{**one, "created_on": "", "updated_on": ""} for one in (shown, wanted)]
+        assert shown == wanted, where
+        assert said.verb in ("create", "update") or old.header("etag") == new.header("etag"), where
 
     def _compare_refusal(self, said: Said, old: Reply, new: Reply, where: str) -> None:
         if old.header("content-type") == "application/problem+json":
@@ -164,7 +170,8 @@ def detail_of(old: Reply, version: str) -> str:
 def say(registry: Registry, door: str, method: str, target: str, body: object) -> Said | None:
     """A V3 request in the words of a door; None where it cannot be said."""
     path, _, query = target.partition("?")
-    if not path.startswith(V3):
+    if not path.startswith(V3) or _OLD_WORDS.search(target) or _OLD_WORDS.search(json.dumps(body)):
+        # What has another meaning in old words, or one at all.
         return None
     parts = path.removeprefix(V3).removesuffix("/").split("/")
     if "" in parts or parts[0] not in registry.types:
@@ -278,26 +285,33 @@ def _say_search(registry: Registry, door: str, name: str, above: Sequence[str], 
         pairs += [("for_obj_type", name), ("for_obj_id", above[0])]
     asked = {key: value for key, value in body.items() if value is not None and key != "count"}
     condition = asked.pop("filter", {})
+    lists = [key for key in ("sort", "fields", "expand") if key in asked]
+    if not all(_fits_query(asked[key]) for key in lists):
+        return None
     if DOORS[door] == "v2" and set(asked) <= {"sort", "limit", "offset"}:
         old = say_filter(condition)
         order = _say_order(asked["sort"]) if isinstance(asked.get("sort"), list) and asked["sort"] else []
-        plain = all(isinstance(asked.get(key, 0), int) for key in ("limit", "offset"))
+        plain = all(type(asked.get(key, 0)) is int for key in ("limit", "offset"))
         if old is not None and plain and (order or not asked.get("sort")):
             pairs += [(key, str(asked[key])) for key in ("limit", "offset") if key in asked] + order
             target = f"{root}/{type_name}/search?{urlencode(pairs, safe='%(),')}"
             return Said("search", type_name, "POST", target, old)
     filter_text = json.dumps(condition)
     is_flat = all(isinstance(asked.get(key, ""), (str, int)) for key in _LIST_KEYS)
-    lists = [key for key in ("sort", "fields", "expand") if key in asked]
     if set(asked) - {*_LIST_KEYS, *lists} or not is_flat or len(filter_text) > _MOST_FILTER:
-        return None
-    if any(not isinstance(asked[key], list) or not all(isinstance(one, str) for one in asked[key]) for key in lists):
         return None
     pairs += [("filter", filter_text)]
     pairs += [(key, str(asked[key])) for key in _LIST_KEYS if key in asked]
     pairs += [(key, ",".join(asked[key])) for key in lists]
     target = f"{root}/{type_name}/list?{urlencode(pairs, quote_via=quote)}"
     return Said("list", type_name, "GET", target, is_exact=False)
+
+
+def _fits_query(names: object) -> bool:
+    """Whether a list of names can be written with commas between."""
+    if not isinstance(names, list):
+        return False
+    return all(isinstance(one, str) and one == one.strip() and one and "," not in one for one in names)
 
 
 def say_filter(condition: object) -> Json | None:
