@@ -13,6 +13,7 @@ from engine.documents.fields import is_demanded, known_fields
 from engine.documents.forms import create_schema, read_schema, update_schema
 from engine.documents.links import model_name
 from engine.documents.openapi_filters import FilterModels, query_terms
+from engine.documents.openapi_links import created_links, page_links
 from engine.documents.openapi_shared import ID_VALUE, Json, json_content, model, reply
 from engine.documents.schema import inlineable
 from engine.language.query import LIST_PARAMETERS
@@ -20,7 +21,6 @@ from engine.language.search import COUNT_MODES, DELETED_MODES, MAX_Q
 from engine.plan.fields import Gate
 from engine.plan.nested import MAX_CHILDREN
 from engine.plan.rights import Rights
-from engine.plan.rights import Verb as Right
 from engine.registry.resource import Field, Relation, Resource
 
 MAX_NAMES = 1_000
@@ -171,34 +171,8 @@ class TypeModels:
         etag = "ETag" if self._rights.may(resource.name, "read") else "WrittenETag"
         created = reply("The new object.", None, [etag, "Location", "PreferenceApplied"])
         created["content"] = json_content(one)
-        created["links"] = self._links(resource)
+        created["links"] = created_links(resource, self._rights)
         replies[f"{name}Created"] = created
-
-    def _links(self, resource: Resource) -> Json:
-        """What can be done with what was just created; stateful tests follow these."""
-        links: Json = {}
-        possible: list[tuple[str, Right]] = [
-            ("get", "read"), ("update", "update"), ("replace", "update"), ("delete", "delete"),
-        ]  # fmt: skip
-        if resource.soft_delete is not None:
-            possible.append(("restore", "delete"))
-        if resource.parents:
-            possible.append(("move", "update"))
-        for verb, right in possible:
-            if self._rights.may(resource.name, right):
-                links[verb] = {
-                    "operationId": f"{resource.name}_{verb}",
-                    "parameters": {"id": "$response.body#/data/id"},
-                }
-        for child in resource.children:
-            # The new object as the parent of calls one level down.
-            for verb, right in (("list", "read"), ("create", "create")):
-                if self._rights.may(child.type, right):
-                    links[f"{verb}_{child.segment}"] = {
-                        "operationId": f"{child.type}_{verb}_in_{resource.name}",
-                        "parameters": {child.field: "$response.body#/data/id"},
-                    }
-        return links
 
     def _add_body(self, name: str) -> None:
         self._components["requestBodies"][name] = {
@@ -224,7 +198,9 @@ class TypeModels:
         self._filters.type_filter(resource)
         page = {"type": "array", "items": model(name)}
         self._schemas[f"{name}Page"] = _enveloped(resource.plural, page, model("PageMeta"))
-        self._components["responses"][f"{name}Page"] = reply("A page.", model(f"{name}Page"))
+        answered = reply("A page.", model(f"{name}Page"))
+        links = page_links(resource, self._rights)
+        self._components["responses"][f"{name}Page"] = {**answered, "links": links} if links else answered
         self._schemas[f"{name}Expand"] = self._expand_model(resource)
         self._schemas[f"{name}Search"] = self._search_model(resource, name)
         self._components["requestBodies"][f"{name}Search"] = {

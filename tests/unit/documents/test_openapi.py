@@ -72,11 +72,26 @@ def test_the_document_is_valid_for_every_caller(registry: Registry, caller: str)
 
 @pytest.mark.parametrize("registry", [EXAMPLE, WIDE, many_types(60)], ids=["example", "wide", "many"])
 def test_operation_ids_are_unique_and_links_lead_to_them(registry: Registry) -> None:
-    document = openapi_of(registry)
-    operations = operations_of(document)
-    for reply in document["components"]["responses"].values():
-        for link in reply.get("links", {}).values():
-            assert link["operationId"] in operations
+    for rights in (ALL, *CALLERS.values()):
+        document = openapi_of(registry, rights)
+        operations = operations_of(document)
+        for reply in document["components"]["responses"].values():
+            for link in reply.get("links", {}).values():
+                assert link["operationId"] in operations
+
+
+def test_what_was_answered_leads_on_by_its_id() -> None:
+    document = openapi_of(EXAMPLE)
+    replies = document["components"]["responses"]
+    for name, place in (("JournalCreated", "$response.body#/data/id"), ("JournalPage", "$response.body#/data/0/id")):
+        links = replies[name]["links"]
+        assert {"get", "update", "replace", "delete"} <= links.keys()
+        assert all(links[verb]["parameters"]["id"] == place for verb in ("get", "update", "replace", "delete"))
+    assert replies["JournalCreated"]["links"]["create_entry"]["parameters"] == {
+        "journal_id": "$response.body#/data/id"
+    }
+    reading = openapi_of(EXAMPLE, CALLERS["reader"])["components"]["responses"]
+    assert reading["JournalPage"]["links"].keys() == {"get"}
 
 
 @pytest.mark.parametrize("registry", [EXAMPLE, WIDE, SHIPPED], ids=["example", "wide", "shipped"])
