@@ -1,6 +1,6 @@
 """`aether doctor`: looks through the rows for what was wrong before we came. It never changes anything.
 
-What is asked is decided in `sql/doctor.py`.
+What is asked is decided in `sql/doctor.py`, and in the files of those types that look into their own rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.examination import examine_rows
 from engine.cli.ground import lay_ground, read_settings
 from engine.cli.terminal import remark, say
 from engine.io.reflect import reflect_structure
@@ -50,9 +51,13 @@ async def _examine(settings: Settings) -> Ailments:
     found: Ailments = []
     async with open_structure(settings.database_url) as structure:
         reflection = await reflect_structure(structure)
-        registry = lay_ground(settings, reflection).registry
+        ground = lay_ground(settings, reflection)
+        registry = ground.registry
         for probe in probes_of(registry, reflection):
             count = 1 if probe.count is None else int((await structure.fetch(probe.count))[0][0])
             if count:
                 found.append((probe, count))
+        if ground.plugins is not None:
+            async for probe in examine_rows(structure, registry, reflection, ground.plugins.overrides):
+                found.append((probe, 1))
     return found

@@ -10,8 +10,8 @@ import segno
 from engine.drawing.layout import Item, Layout
 from engine.drawing.picture import UnfitPicture, read_picture
 from engine.drawing.sheet import Area, Code, Filled, Image, Shape, Sheet
-from engine.drawing.typeface import Ruler, clean, fonts_of
-from engine.drawing.typeset import set_text
+from engine.drawing.typeface import Ruler, clean, fonts_of, open_pdf
+from engine.drawing.typeset import ELLIPSIS, Width, set_text
 from engine.errors import ErrorItem, ValidationFailed
 
 # What scanners need to be white around a code, in modules.
@@ -30,36 +30,33 @@ def compose(layout: Layout, contents: Mapping[str, str], pictures: Mapping[str, 
         ValidationFailed: With every content that cannot be drawn: a picture that is none, a text too long for a code.
     """
     texts = {item.pointer: clean(_content(item, contents)) for item in layout.items if item.kind in ("text", "field")}
-    ruler = Ruler(fonts_of([*texts.values(), "…"])) if texts else None
     shapes: list[Shape] = []
     faults: list[ErrorItem] = []
-    for item in layout.items:
-        try:
-            if item.kind == "rect":
-                shapes.append(Filled(item.area, item.color))
-            elif item.kind == "qr":
-                shapes.extend(_code(item, _content(item, contents)))
-            elif item.kind == "image":
-                shapes.extend(_image(item, pictures.get(item.pointer)))
-            elif ruler is not None:
-                align = item.align or "left"
-                shapes.extend(
-                    set_text(
-                        texts[item.pointer],
-                        item.area,
-                        size_pt=item.size_pt,
-                        align=align,
-                        color=item.color,
-                        width=ruler.width,
-                    )
-                )
-        except UnfitPicture as unfit:
-            faults.append(ErrorItem("type-mismatch", str(unfit), pointer=item.source))
-        except segno.DataOverflowError:
-            faults.append(ErrorItem("too-long", "The text is too long for a QR code.", pointer=item.source))
+    with open_pdf(fonts_of([*texts.values(), ELLIPSIS]), layout.width, layout.height) as pdf:
+        width = Ruler(pdf).width
+        for item in layout.items:
+            try:
+                shapes.extend(_shapes_of(item, contents, texts, pictures, width))
+            except UnfitPicture as unfit:
+                faults.append(ErrorItem("type-mismatch", str(unfit), pointer=item.source))
+            except segno.DataOverflowError:
+                faults.append(ErrorItem("too-long", "The text is too long for a QR code.", pointer=item.source))
     if faults:
         raise ValidationFailed(errors=faults)
     return Sheet(layout.width, layout.height, tuple(shapes))
+
+
+def _shapes_of(
+    item: Item, contents: Mapping[str, str], texts: Mapping[str, str], pictures: Mapping[str, bytes], width: Width
+) -> Iterable[Shape]:
+    if item.kind == "rect":
+        return (Filled(item.area, item.color),)
+    if item.kind == "qr":
+        return _code(item, _content(item, contents))
+    if item.kind == "image":
+        return _image(item, pictures.get(item.pointer))
+    text, align = texts[item.pointer], item.align or "left"
+    return set_text(text, item.area, size_pt=item.size_pt, align=align, color=item.color, width=width)
 
 
 def _content(item: Item, contents: Mapping[str, str]) -> str:

@@ -13,18 +13,18 @@ from engine.drawing.typeface import MM_PER_PT, fonts_of, open_pdf
 def draw_pdf(sheet: Sheet) -> bytes:
     """Draw a sheet on one page of its size."""
     names = fonts_of(shape.text for shape in sheet.shapes if isinstance(shape, Line))
-    pdf = open_pdf(names, sheet.width, sheet.height)
-    for shape in sheet.shapes:
-        match shape:
-            case Filled(area, color):
-                _fill(pdf, area.x, area.y, area.width, area.height, color)
-            case Line():
-                _write(pdf, shape)
-            case Code():
-                _draw_code(pdf, shape)
-            case Image(area, data):
-                pdf.image(io.BytesIO(data), area.x, area.y, area.width, area.height)
-    return bytes(pdf.output())
+    with open_pdf(names, sheet.width, sheet.height) as pdf:
+        for shape in sheet.shapes:
+            match shape:
+                case Filled(area, color):
+                    _fill(pdf, area.x, area.y, area.width, area.height, color)
+                case Line():
+                    _write(pdf, shape)
+                case Code():
+                    _draw_code(pdf, shape)
+                case Image(area, data):
+                    pdf.image(io.BytesIO(data), area.x, area.y, area.width, area.height)
+        return bytes(pdf.output())
 
 
 def _fill(pdf: FPDF, x: float, y: float, width: float, height: float, color: str) -> None:

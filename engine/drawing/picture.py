@@ -52,10 +52,11 @@ def read_picture(data: bytes) -> tuple[bytes, str, int, int]:
     except Exception as fault:
         # Pillow raises whatever its decoders do, of any class: each means that these bytes are no picture.
         raise UnfitPicture("The file is no PNG or JPEG picture, or it is damaged.") from fault
+    # Comments, profiles and the like, which are saved with the pixels.
+    pixels.info.clear()
     out = io.BytesIO()
     if is_jpeg:
         pixels.save(out, "JPEG", quality=90)
     else:
-        pixels.info.clear()
         pixels.save(out, "PNG")
     return out.getvalue(), "image/jpeg" if is_jpeg else "image/png", pixels.width, pixels.height

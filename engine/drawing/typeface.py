@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 
 FOLDER = Path(__file__).parent / "fonts"
 # Looked through in this order; the first one that has a letter draws it.
@@ -36,7 +38,8 @@ MM_PER_PT = 25.4 / 72
 _UNIT_PT = 100.0
 # Marks of direction turn a text around unseen; surrogates, controls and what is no character cannot be written as XML.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
+_NEVER = frozenset(("Cc", "Cs", "Cn"))
+_UNSEEN = frozenset(("Cf", "Co"))
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +65,7 @@ def clean(text: str) -> str:
             letters.append(letter)
         elif letter.isspace():
             letters.append(" ")
-        elif letter in _TURNING:
+        elif letter in _TURNING or unicodedata.category(letter) in _NEVER:
             continue
         elif _font_of(letter) is not None:
             letters.append(letter)
@@ -77,8 +80,9 @@ def fonts_of(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in FONTS if name == MAIN or name in needed)
 
 
-def open_pdf(names: tuple[str, ...], width: float, height: float) -> FPDF:
-    """An empty PDF page in millimetres that has these fonts, the first one chosen."""
+@contextmanager
+def open_pdf(names: tuple[str, ...], width: float, height: float) -> Iterator[FPDF]:
+    """An empty PDF page in millimetres that has these fonts, the first one chosen; it closes their files."""
     pdf = FPDF(orientation="portrait", unit="mm", format=(width, height))
     pdf.set_auto_page_break(False)
     pdf.set_margin(0)
@@ -89,14 +93,19 @@ def open_pdf(names: tuple[str, ...], width: float, height: float) -> FPDF:
     pdf.set_font(names[0])
     pdf.set_fallback_fonts(list(names[1:]), exact_match=False)
     pdf.set_text_shaping(True)
-    return pdf
+    try:
+        yield pdf
+    finally:
+        for font in pdf.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
 
 
 class Ruler:
-    """Measures texts that need no more than certain fonts."""
+    """Measures texts by the fonts that a page has."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._pdf = open_pdf(names, 100, 100)
+    def __init__(self, pdf: FPDF) -> None:
+        self._pdf = pdf
         self._pdf.set_font_size(_UNIT_PT)
         self._known: dict[str, float] = {}
 

@@ -43,7 +43,7 @@ def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, t
     findings.extend(_broken_findings(found))
     for name, module in found.modules.items():
         if name in registry.types:
-            overrides[name] = collect_overrides(module, registry.types[name])
+            overrides[name] = collect_overrides(module, registry.types[name], registry)
             if not is_shipped:
                 findings.extend(_plugin_finding(misfit.source, misfit.detail) for misfit in overrides[name].misfits)
     for name, resource in registry.types.items():

@@ -7,7 +7,10 @@ A file is found by its type's name. In it, by their names alone, count
 - ``def default_<field>(caller, values)``: the JSON value of a field that a create leaves out;
 - ``before_create(values, caller)``, ``before_update(values, before, caller)``, ``before_delete(before, caller)``:
   hooks inside the transaction, plain or async; a create's and an update's may return more fields to store;
-- ``after_commit(change)``: told of each committed write, in the background.
+- ``after_commit(change)``: told of each committed write, in the background;
+- ``examine(row)``: what is wrong with a row that is in the table already, as `Flaw`s; `aether doctor` asks.
+
+Any of the hooks may take the registry as well, as a parameter ``registry``.
 
 `validate` and the hooks refuse by raising `ValidationFailed`. Values are canonical ones
 (`registry/parsing.py`), relations are public ids. What does not match anything is a
@@ -20,10 +23,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
-from engine.registry.resource import Resource
+from engine.registry.resource import Registry, Resource
 
 Values = Mapping[str, object]
 Function = Callable[..., Any]
@@ -31,7 +35,8 @@ WriteVerb = Literal["create", "update", "delete", "restore", "move"]
 
 DEFAULT_PREFIX = "default_"
 # Name → how many arguments it takes.
-HOOKS = {"validate": 2, "before_create": 2, "before_update": 3, "before_delete": 2, "after_commit": 1}
+HOOKS = {"validate": 2, "before_create": 2, "before_update": 3, "before_delete": 2, "after_commit": 1, "examine": 1}
+WHOLE = "registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,24 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something wrong inside a stored field, as ``examine`` finds it.
+
+    Attributes:
+        field: The field.
+        pointer: Where in it, as a JSON Pointer; empty for the whole.
+        complaint: A sentence that says what is wrong there.
+        target: Where a row id stands in the place of a public id: the type that is meant, and the row id. The doctor
+            plans the repair from it.
+    """
+
+    field: str
+    pointer: str
+    complaint: str
+    target: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Misfit:
     """A function of an override file that matches nothing in the registry, or takes the wrong arguments."""
 
@@ -89,6 +112,7 @@ class Overrides:
     before_update: Function | None = None
     before_delete: Function | None = None
     after_commit: Function | None = None
+    examine: Function | None = None
     misfits: tuple[Misfit, ...] = ()
 
     @property
@@ -102,12 +126,13 @@ def no_overrides(type_name: str) -> Overrides:
     return Overrides(type=type_name)
 
 
-def collect_overrides(module: ModuleType, resource: Resource) -> Overrides:
+def collect_overrides(module: ModuleType, resource: Resource, registry: Registry | None = None) -> Overrides:
     """Read the functions of a type's file.
 
     Args:
         module: The loaded file.
         resource: The type it is named after.
+        registry: What is served; given to the hooks that take it.
 
     Returns:
         The overrides; `misfits` says what in the file matches nothing, and which computed fields it leaves out.
@@ -122,8 +147,11 @@ def collect_overrides(module: ModuleType, resource: Resource) -> Overrides:
             continue
         wanted = 1
         known = resource.fields.get(name)
+        takes: Function = function
         if name in HOOKS:
-            hooks[name], wanted = function, HOOKS[name]
+            if WHOLE in inspect.signature(function).parameters:
+                takes = partial(function, registry=registry)
+            hooks[name], wanted = takes, HOOKS[name]
         elif known is not None and known.computed:
             computed[name] = function
         elif name.startswith(DEFAULT_PREFIX) and _takes_default(resource, name.removeprefix(DEFAULT_PREFIX)):
@@ -132,7 +160,7 @@ def collect_overrides(module: ModuleType, resource: Resource) -> Overrides:
             detail = f"`{name}` is no computed field of {resource.name}, no default of a field and no hook."
             misfits.append(Misfit(_place_of(function), detail))
             continue
-        if not _takes(function, wanted):
+        if not _takes(takes, wanted):
             misfits.append(Misfit(_place_of(function), f"`{name}` must take {wanted} arguments."))
     for declared in resource.fields.values():
         if declared.computed and declared.name not in computed:

@@ -35,6 +35,8 @@ def field_value(world: World, resource: Resource, one: Field, whose: str = "a") 
         return (target.get(whose) or target["s"])[0]
     if one.kind == "enum":
         return one.enum[0].value
+    if one.kind == "json" and one.examples:
+        return one.examples[0]
     if one.kind in _VALUES:
         return [] if one.items else _VALUES[one.kind]
     word = f"fresh{secrets.token_hex(6)}"

@@ -42,7 +42,7 @@ class Store:
         return values_of(self.documents[type_name]["schemas"]["create"], {})
 
     def settle(self, type_name: str, body: Json, choose: Choose) -> Json:
-        """The same body with ids of objects that are there, and with exactly one parent."""
+        """The same body with ids of objects that are there, with exactly one parent, and with examples as documents."""
         fields = self.documents[type_name]["fields"]
         settled = {name: value for name, value in body.items() if not fields.get(name, {}).get("parent")}
         parents = [name for name, one in fields.items() if one.get("parent") and self.ids.get(_target(one))]
@@ -56,6 +56,9 @@ class Store:
                     settled[name] = choose(there)
                 else:
                     del settled[name]
+        for name, schema in self.documents[type_name]["schemas"]["create"]["properties"].items():
+            if name in settled and fields[name]["type"] == "json" and "examples" in schema:
+                settled[name] = schema["examples"][0]
         return settled
 
     def is_possible(self, type_name: str) -> bool:
