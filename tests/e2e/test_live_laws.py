@@ -34,7 +34,9 @@ PLAIN: dict[str, list[dict[str, Any]]] = {
     "clip": [{"seconds": {"gte": 0}}, {"seconds": None}],
     "reply": [{"words": {"contains": "a"}}, {"words": {"icontains": "A"}}],
 }  # fmt: skip
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 
 
 class Play:
