@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from engine import faultpoints
 from engine.auth.attempts import Attempts
 from engine.auth.gate import Authenticator, make_authenticator
 from engine.auth.limits import RateLimiter, make_limiter
-from engine.execute.live import Hub
 from engine.auth.sessions import Sessions
 from engine.auth.sign_in import SignIn
+from engine.execute.live import Hub
 from engine.execute.runtime import Runtime
 from engine.http.actions import DirectActions, action_router, describe_actions
 from engine.http.app import Application, Serving
@@ -35,8 +37,8 @@ from engine.io.blobs import open_blobs
 from engine.io.cache import Cache, RedisCache, open_cache
 from engine.io.changes import Changes
 from engine.io.database import Database, check_capacity, open_database
-from engine.io.redis_streams import open_stream
 from engine.io.passwords import Passwords
+from engine.io.redis_streams import open_stream
 from engine.io.resolver import Resolver
 from engine.io.sinks import Sinks
 from engine.io.uses import Uses
@@ -53,7 +55,7 @@ from engine.main.preparation import look_ahead as look_ahead
 from engine.main.preparation import prepare as prepare
 from engine.main.preparation import take_prepared, uncollected
 from engine.main.preparation import target_registry as target_registry
-from engine.observe import StatementRan, observe
+from engine.observe import Notice, StatementRan, observe
 from engine.plugins.layers import Host
 from engine.settings import Settings, load_settings
 from engine.sql.lookup import make_lookup
@@ -181,6 +183,7 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
 def create_app() -> Server:
     """The application for uvicorn's factory mode; settings come from the environment, as in every process."""
     settings = load_settings()
+    arm_faults(settings)
     sinks = Sinks(settings)
 
     async def start() -> Engine:
@@ -189,6 +192,14 @@ def create_app() -> Server:
         return engine
 
     return Server(start, sinks.start, sinks.stop)
+
+
+def arm_faults(settings: Settings) -> None:
+    """Arm the fault points that a test has asked for; a process in production mode has none, whatever is asked."""
+    wanted = os.environ.get(faultpoints.VARIABLE, "")
+    if wanted and settings.mode != "production":
+        faultpoints.arm(wanted)
+        observe(Notice("FAULTS ARE ARMED: this process will fail on purpose.", level="warning"))
 
 
 def cursor_key(settings: Settings) -> bytes:

@@ -246,25 +246,27 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(settings: Settings, directory: Path, *arguments: str) -> Iterator[ServerProcess]:
+def serving(
+    settings: Settings, directory: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
     """``aether serve`` on a free port, until the end of the block; the database must have its tables."""
     port = free_port()
     log_path = directory / f"server-{port}.log"
-    environment = {
+    given = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AETHER_")},
         "AETHER_DATABASE_URL": settings.database_url,
         "AETHER_REGISTRY": str(settings.registry),
         "AETHER_JWT_SECRET": SECRET,
         "AETHER_LOG_FORMAT": "json",
         "AETHER_STORAGE_URL": f"file:{directory / 'blobs'}",
+        "AETHER_MODE": settings.mode,
         "AETHER_BODY_TIMEOUT_S": str(settings.body_timeout_s),
         "PYTHONPATH": str(ROOT),
+        **(environment or {}),
     }
     command = [sys.executable, "-m", "engine.cli", "serve", "--host", "127.0.0.1", "--port", str(port), *arguments]
     with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=directory, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, cwd=directory, env=given, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         _wait_for_port(port, process, log_path)
         yield ServerProcess(port, process, log_path)

@@ -164,7 +164,6 @@ class DirectoryUpload:
         # A directory may have been made by another upload that has not brought it to the disk yet.
         for directory in (place.parent, place.parent.parent, place.parent.parent.parent):
             sync_directory(directory)
-        fault_point("bytes-stored")
 
     def _discard(self) -> None:
         if self._path is not None:

@@ -108,7 +108,6 @@ class S3Upload:
             source = b"".join(self._held) if self._sending is None else self._key
             await self._store.settle(self._staged.digest, source)
             self._is_kept = True
-            fault_point("bytes-stored")
 
     async def __aenter__(self) -> Self:
         return self
