@@ -26,6 +26,7 @@ class Follower:
 
     Attributes:
         frames: All that came, in order.
+        is_stuck: The network takes nothing more.
     """
 
     app: Any
@@ -33,6 +34,7 @@ class Follower:
     query: bytes = b""
     frames: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
+    is_stuck: bool = False
 
     def __post_init__(self) -> None:
         self.inward: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -56,7 +58,7 @@ class Follower:
             "extensions": {"websocket.http.response": {}},
         }
         self.inward.put_nowait({"type": "websocket.connect"})
-        self.task = asyncio.create_task(self.app(scope, self.inward.get, self.outward.put))
+        self.task = asyncio.create_task(self.app(scope, self.inward.get, self._take))
         message = await self._next()
         if message["type"] == "websocket.http.response.start":
             raise Closed(message["status"])
@@ -101,6 +103,11 @@ class Follower:
         self.inward.put_nowait({"type": "websocket.disconnect", "code": 1000})
         if self.task is not None:
             await asyncio.wait_for(self.task, PATIENCE_S)
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        await self.outward.put(message)
 
     async def _next(self) -> dict[str, Any]:
         return await asyncio.wait_for(self.outward.get(), PATIENCE_S)
