@@ -19,6 +19,7 @@ from engine.operators import OPERATORS
 from engine.registry.families import DEFAULTS, FAMILIES, FUNCTIONS, SIX
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Limits
+from tests.support import migration
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -171,6 +172,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "operators": operator_table,
     "families": family_table,
     "limits": limit_table,
+    **migration.TABLES,
 }
 
 
