@@ -1,7 +1,7 @@
 """What says that the old API ends: headers on its replies, a warning and a count for each use, routes switched off.
 
 Counting and logging are the engine's (`Host.note_use`); here is decided what is told of a call. No line ever holds a
-credential or what could be one: see `shown_call`.
+credential or what could be one: see `shown_url`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from legacy_shim.shapes import Headers, LegacyCall, LegacyRoute, VersionName
 DEPRECATED_ON: dict[VersionName, date] = {"v1": date(2026, 11, 1), "v2": date(2026, 11, 1)}
 
 MAX_LINK = 2_000
+MAX_REMEMBERED = 2_000
+MAX_REMEMBERED_QUERY = 300
 HIDDEN = "***"
 # Parameters of V3 that are no fields, and those of them that hold whatever somebody looks for.
 _PLAIN = frozenset(
@@ -32,6 +34,8 @@ _TEXTS = frozenset({"filter", "q"})
 _CREDENTIAL = re.compile(r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*|[\w-]{22}\.[\w-]{20,}", re.ASCII)
 # What may stand between < and > of a Link header, and a URL.
 _SAFE = "/?&=%:+,;@!$'()*~-._"
+
+_IS_PLAIN = re.compile(r"[A-Za-z0-9/_-]*", re.ASCII)
 
 Trust = Literal["accepted", "unread", "refused"]
 
@@ -58,6 +62,8 @@ class Deprecation:
         self._base = quote(host.settings.public_url or "", safe=f"{_SAFE}[]")
         self._common = {version: _common_headers(day, host) for version, day in DEPRECATED_ON.items()}
         self._known: dict[tuple[str, str, str], _Known] = {}
+        self._shown: dict[tuple[str, str, Trust], str] = {}
+        self._registry: Registry | None = None
 
     def admit(self, call: LegacyCall) -> Problem | None:
         """Why a call is refused although it can be translated: the route is switched off, for good or this minute."""
@@ -73,14 +79,14 @@ class Deprecation:
             if closure is not None:
                 route = self._know(call).route
                 why = "is switched off" if closure == "off" else "is switched off for some minutes, before its end"
-                return Gone(f"{route} {why}. Call {shown_call(call, resource, 'unread')} in its place.")
+                return Gone(f"{route} {why}. Call {call.v3_method} {self._show(call, 'unread')} in its place.")
         return None
 
     def headers(self, call: LegacyCall) -> Headers:
         """What every reply of an old route carries: since when it is deprecated, when it ends, and its successor."""
-        url = f"{self._base}{_shown_url(call, self._resource(call), 'accepted')}"
+        url = f"{self._base}{self._show(call, 'accepted')}"
         if len(url) > MAX_LINK:
-            url = f"{self._base}{call.v3_path}"
+            url = f"{self._base}{shown_url(call.v3_path, '', None, 'accepted')}"
         link = f'<{url}>; rel="successor-version"'.encode("ascii")
         return (*self._common[call.route.version], (b"link", link))
 
@@ -89,7 +95,7 @@ class Deprecation:
         known = self._know(call)
         # What V3 has refused may be anything; what it has not read yet is trusted by its names alone.
         trust: Trust = "accepted" if status < 400 else "unread" if status in (404, 410) else "refused"
-        shown = shown_call(call, self._resource(call), trust)
+        shown = f"{call.v3_method} {self._show(call, trust)}"
         self._host.note_use(
             OldUse(call.route.name, call.route.version, known.route, known.replacement, shown, status, request_id),
             caller,
@@ -99,6 +105,23 @@ class Deprecation:
 
     def _resource(self, call: LegacyCall) -> Resource | None:
         return self._host.registry().types.get(call.type)
+
+    def _show(self, call: LegacyCall, trust: Trust) -> str:
+        """What `shown_url` shows, remembered for queries that come again, as those of programs do."""
+        registry = self._host.registry()
+        if registry is not self._registry:
+            self._registry = registry
+            self._shown.clear()
+        resource = registry.types.get(call.type)
+        if not call.v3_query or len(call.v3_query) > MAX_REMEMBERED_QUERY:
+            return shown_url(call.v3_path, call.v3_query, resource, trust)
+        key = (call.type, call.v3_query, trust)
+        query = self._shown.get(key)
+        if query is None:
+            if len(self._shown) >= MAX_REMEMBERED:
+                self._shown.clear()
+            query = self._shown[key] = shown_url("", call.v3_query, resource, trust)
+        return f"{shown_url(call.v3_path, '', resource, trust)}{query}"
 
     def _know(self, call: LegacyCall) -> _Known:
         key = (call.route.name, call.door, call.type)
@@ -134,26 +157,22 @@ def list_routes(registry: Registry) -> tuple[OldRoute, ...]:
     )
 
 
-def shown_call(call: LegacyCall, resource: Resource | None, trust: Trust) -> str:
-    """The equivalent in one line, without what could be a secret.
+def shown_url(path: str, query: str, resource: Resource | None, trust: Trust) -> str:
+    """The equivalent's path and query, without what could be a secret or break out of a header.
 
     A value is hidden where it looks like a token or an API key, and where its parameter is none of V3's and no field
     that can be read.
 
     Args:
-        call: The call.
-        resource: Its type; None where there is none.
+        path: Percent-encoded.
+        query: Likewise.
+        resource: The type; None where there is none.
         trust: ``accepted`` by V3; ``unread`` so far, when filters are hidden too; ``refused``, when every value is.
     """
-    return f"{call.v3_method} {_shown_url(call, resource, trust)}"
-
-
-def _shown_url(call: LegacyCall, resource: Resource | None, trust: Trust) -> str:
-    path = quote(call.v3_path, safe=_SAFE)
-    if not call.v3_query:
-        return path
-    query = "&".join(_shown_parameter(part, resource, trust) for part in call.v3_query.split("&"))
-    return f"{path}?{query}"
+    shown = path if _IS_PLAIN.fullmatch(path) else quote(path, safe=_SAFE)
+    if not query:
+        return shown
+    return f"{shown}?{'&'.join(_shown_parameter(part, resource, trust) for part in query.split('&'))}"
 
 
 def _shown_parameter(part: str, resource: Resource | None, trust: Trust) -> str:

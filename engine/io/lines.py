@@ -41,14 +41,14 @@ def make_line(observation: Observation, *, logger: str, level: str, now: float) 
     """The line's content: ``time level logger event`` first, then what the observation holds."""
     if isinstance(observation, RequestServed):
         return _request_line(observation)
+    if isinstance(observation, OldRouteUsed):
+        return _old_use_line(observation, level, logger, now)
     line: Line = {"time": show_time(now), "level": level, "logger": logger}
     if isinstance(observation, Notice):
         line["event"] = observation.event
         for name, value in observation.details:
             line.setdefault(name, _clip(value))
         return line
-    if isinstance(observation, OldRouteUsed):
-        return {**line, **_old_use_line(observation)}
     name = type(observation).__name__
     line["event"] = EVENTS.get(name) or _WORDS.sub(" ", name).lower()
     for key, value in observation._asdict().items():
@@ -124,15 +124,19 @@ def _request_line(seen: RequestServed) -> Line:
     return line
 
 
-def _old_use_line(seen: OldRouteUsed) -> Line:
+def _old_use_line(seen: OldRouteUsed, level: str, logger: str, now: float) -> Line:
     """A sentence for whoever looks for it in the log, and the same in parts."""
+    call = _clip(seen.call)
     parts: Line = {
-        "event": f"{OLD_ROUTE} {seen.route} by {seen.caller}; call {_clip(seen.call)} in its place",
+        "time": show_time(now),
+        "level": level,
+        "logger": logger,
+        "event": f"{OLD_ROUTE} {seen.route} by {seen.caller}; call {call} in its place",
         "request_id": seen.request_id,
         "version": seen.version,
         "route": seen.route,
         "caller": seen.caller,
-        "replacement": _clip(seen.call),
+        "replacement": call,
         "status": seen.status,
     }
     if seen.account is not None:

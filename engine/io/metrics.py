@@ -96,6 +96,7 @@ class Metrics:
     def count(self, observations: Iterable[Observation]) -> None:
         """Take observations into account; many at once cost less, since requests alike are added up first."""
         served: dict[tuple[str, str, int], int] = {}
+        used: dict[str, int] = {}
         for observation in observations:
             if isinstance(observation, RequestServed):
                 key = observation[1:4]
@@ -105,13 +106,15 @@ class Metrics:
                     self._problems.labels(observation.problem).inc()
                 continue
             if isinstance(observation, OldRouteUsed):
-                self._old_uses.labels(observation.name).inc()
+                used[observation.name] = used.get(observation.name, 0) + 1
                 continue
             found = self._counters.get(type(observation))
             if found is not None:
                 found.inc(float(getattr(observation, "number", 1)))
         for key, number in served.items():
             self._children(key)[0].inc(number)
+        for name, number in used.items():
+            self._old_uses.labels(name).inc(number)
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

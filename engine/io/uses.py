@@ -27,6 +27,7 @@ from engine.sql.legacy_use import NO_ACCOUNT, add_uses, select_beginning, select
 
 FLUSH_EVERY_S = 5.0
 STOP_S = 2.0
+DAY_S = 86_400
 BATCH = 100
 MAX_CALLERS = 1_000
 MAX_LISTED = 1_000
@@ -98,7 +99,7 @@ class Uses:
         self._batch = batch
         self._most_callers = most_callers
         self._gathered: dict[_Key, _Count] = {}
-        self._day = ""
+        self._day_number, self._day = -1.0, ""
         self._callers: set[tuple[str, int]] = set()
         self._has_begun = False
         self._counting = asyncio.Lock()
@@ -130,8 +131,7 @@ class Uses:
                 use.request_id,
             )
         )
-        at = self._now()
-        self._gather(use, name, NO_ACCOUNT if account is None else account.row_id, at, day_of(at))
+        self._gather(use, name, NO_ACCOUNT if account is None else account.row_id, self._now())
 
     async def flush(self) -> int:
         """Count what was gathered, and return how many uses that were.
@@ -177,9 +177,10 @@ class Uses:
                 with suppress(StorageFault, Unavailable):
                     await self.flush()
 
-    def _gather(self, use: OldUse, name: str, account: int, at: float, day: str) -> None:
-        if day != self._day:
-            self._day = day
+    def _gather(self, use: OldUse, name: str, account: int, at: float) -> None:
+        number = at // DAY_S
+        if number != self._day_number:
+            self._day_number, self._day = number, day_of(at)
             self._callers.clear()
         who = (name, account)
         if who not in self._callers:
@@ -187,7 +188,7 @@ class Uses:
                 self._callers.add(who)
             else:
                 name, account = OTHER, NO_ACCOUNT
-        key = (day, use.route[:MAX_ROUTE], name, account)
+        key = (self._day, use.route[:MAX_ROUTE], name, account)
         found = self._gathered.get(key)
         if found is None:
             self._gathered[key] = _Count(use.version[:MAX_VERSION], use.replacement[:MAX_REPLACEMENT], 1, at, at)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.errors import Problem
 from engine.principal import Principal
@@ -58,8 +59,7 @@ class OldRoute:
     route: str
 
 
-@dataclass(frozen=True, slots=True)
-class OldUse:
+class OldUse(NamedTuple):
     """A call of an old route, and what should have been called in its place.
 
     Attributes:
