@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -202,22 +201,6 @@ async def test_a_failing_fsync_is_503_whichever_it_is(blobs: BlobStore, time: in
     assert await contents(blobs) in ({}, {digest_of(b"content"): 7} if time > 1 else {})
     assert await put(blobs, b"content") == digest_of(b"content")
     assert await get(blobs, digest_of(b"content")) == b"content"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    path = tmp_path / "small"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(path)], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a file system of its own cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
 
 
 async def test_a_disk_that_is_really_full_keeps_what_fits_and_goes_on_when_there_is_room(small_disk: Path) -> None:
