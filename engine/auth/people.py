@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.auth.gather import Gather
 from engine.auth.tokens import refuse
-from engine.io.storage import Database
+from engine.io.storage import Database, Rows
 from engine.language.ids import is_public_id
 from engine.principal import Account
 from engine.registry.resource import Registry
 from engine.sql.statement import Statement
-from engine.sql.users import select_accounts, select_user
+from engine.sql.users import select_accounts, select_user, select_users
 
 MAX_SEEN_USERS = 100_000
 POINT_WIDTH = 4
@@ -31,13 +32,28 @@ class People:
         database: Where the rows are.
     """
 
-    __slots__ = ("_account", "_database", "_registry", "_seen_users", "_select_accounts", "_select_user")
+    __slots__ = (
+        "_account",
+        "_accounts",
+        "_database",
+        "_registry",
+        "_seen_users",
+        "_select_accounts",
+        "_select_user",
+        "_select_users",
+        "_user",
+        "_users",
+    )
 
     def __init__(self, registry: Registry, database: Database) -> None:
         self._registry = registry
         self._database = database
         user = registry.types.get(registry.user_type) if registry.user_type else None
+        self._user = user
         self._select_user = select_user(user, database.dialect) if user is not None else None
+        self._select_users: dict[int, Statement | None] = {}
+        self._users = Gather(self._fetch_users)
+        self._accounts = Gather(self._fetch_accounts)
         self._account = registry.types.get(registry.account_type) if registry.account_type else None
         self._select_accounts: dict[int, Statement | None] = {}
         self._seen_users: set[str] = set()
@@ -61,8 +77,7 @@ class People:
         """
         row = None
         if self._select_user is not None and is_public_id(subject):
-            binds = self._select_user.arrange({"user": subject})
-            rows = await self._database.fetch(self._select_user.text, binds, point=True)
+            rows = await self._users.rows_of((subject,))
             row = next((row for row in rows if as_text(row[1]) == subject), None)
         if row is None:
             # A row deleted for good is like one that never was, but to a process that has seen it.
@@ -82,6 +97,13 @@ class People:
         wanted = [public_id for public_id in public_ids if is_public_id(public_id)]
         if self._account is None or not wanted:
             return ()
+        rows = await self._accounts.rows_of(wanted)
+        found = {as_text(public_id): int(row_id) for row_id, public_id in rows}
+        return tuple(Account(found[public_id], public_id) for public_id in wanted if public_id in found)
+
+    async def _fetch_accounts(self, wanted: Sequence[str]) -> Rows:
+        if self._account is None:
+            return ()
         width = 1 << (len(wanted) - 1).bit_length()
         if width not in self._select_accounts:
             self._select_accounts[width] = select_accounts(self._account, width, self._database.dialect)
@@ -89,9 +111,22 @@ class People:
         if statement is None:
             return ()
         values = {f"account{index}": wanted[min(index, len(wanted) - 1)] for index in range(width)}
-        rows = await self._database.fetch(statement.text, statement.arrange(values), point=width <= POINT_WIDTH)
-        found = {as_text(public_id): int(row_id) for row_id, public_id in rows}
-        return tuple(Account(found[public_id], public_id) for public_id in wanted if public_id in found)
+        return await self._database.fetch(statement.text, statement.arrange(values), point=width <= POINT_WIDTH)
+
+    async def _fetch_users(self, wanted: Sequence[str]) -> Rows:
+        if self._user is None or self._select_user is None:
+            return ()
+        if len(wanted) == 1:
+            binds = self._select_user.arrange({"user": wanted[0]})
+            return await self._database.fetch(self._select_user.text, binds, point=True)
+        width = 1 << (len(wanted) - 1).bit_length()
+        if width not in self._select_users:
+            self._select_users[width] = select_users(self._user, width, self._database.dialect)
+        statement = self._select_users[width]
+        if statement is None:
+            return ()
+        values = {f"user{index}": wanted[min(index, len(wanted) - 1)] for index in range(width)}
+        return await self._database.fetch(statement.text, statement.arrange(values))
 
 
 def is_disabled(enable: object) -> bool:

@@ -27,7 +27,8 @@ GOING_AWAY, FAULTY, TRY_LATER = 1001, 1011, 1013
 
 CHECK_EVERY_S = 0.5
 MAX_UNCHECKED_S = 10.0
-AT_ONCE = 4
+AT_ONCE = 64
+"""How many are verified together: those are looked up together, too."""
 
 Presented = tuple[bytes | None, bytes | None, bytes | None]
 NOTHING: Presented = (None, None, None)
@@ -68,6 +69,7 @@ class Connections:
         self._open: dict[Presented, dict[Connection, None]] = {}
         self._counts: dict[str, int] = {}
         self._unchecked: dict[Presented, float] = {}
+        self._settled: dict[Presented, Principal] = {}
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -122,6 +124,7 @@ class Connections:
         if not sharing:
             del self._open[connection.presented]
             self._unchecked.pop(connection.presented, None)
+            self._settled.pop(connection.presented, None)
         for owner in _owners(connection):
             self._counts[owner] -= 1
             if not self._counts[owner]:
@@ -133,6 +136,7 @@ class Connections:
         del sharing[connection]
         if not sharing:
             del self._open[connection.presented]
+            self._settled.pop(connection.presented, None)
         connection.presented = presented
         self._open.setdefault(presented, {})[connection] = None
 
@@ -155,7 +159,8 @@ class Connections:
             known = self._authenticator.cached(*presented)
             if known is None:
                 missing.append(presented)
-            else:
+            elif known is not self._settled.get(presented):
+                # What was remembered the last time is what was checked the last time.
                 await self._check(presented, known, tuple(sharing))
         for start in range(0, len(missing), AT_ONCE):
             await asyncio.gather(*(self._verify(presented) for presented in missing[start : start + AT_ONCE]))
@@ -176,6 +181,7 @@ class Connections:
             await self._check(presented, principal, sharing)
 
     async def _check(self, presented: Presented, principal: Principal, sharing: Sequence[Connection]) -> None:
+        self._settled[presented] = principal
         for connection in sharing:
             if principal != connection.principal:
                 connection.hang_up(NO_RIGHT, "your rights have changed")

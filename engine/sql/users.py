@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, column, literal_column, null, select, table, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, column, literal_column, null, select, table, update
 from sqlalchemy.sql.expression import TableClause
 from sqlalchemy.sql.selectable import FromClause
 
@@ -36,16 +36,36 @@ def select_user(user: Resource, dialect: Dialect) -> Statement | None:
     """
     if user.public_id is None:
         return None
+    people, chosen = _user_rows(user)
+    return compile_statement(chosen.where(people.c[user.public_id] == bindparam("user")), dialect)
+
+
+def select_users(user: Resource, width: int, dialect: Dialect) -> Statement | None:
+    """The rows of several users, by the binds ``user0`` …; as `select_user`.
+
+    Args:
+        user: The type whose rows are people.
+        width: How many are asked for.
+        dialect: For which database.
+    """
+    if user.public_id is None:
+        return None
+    people, chosen = _user_rows(user)
+    wanted = people.c[user.public_id].in_([bindparam(f"user{index}") for index in range(width)])
+    return compile_statement(chosen.where(wanted), dialect)
+
+
+def _user_rows(user: Resource) -> tuple[TableClause, Select[Any]]:
     field = user.fields.get(ENABLE_FIELD)
     enable = field.column if field is not None and field.kind == "boolean" else None
     people = _table_of(user, enable)
     chosen = select(
         people.c[user.key],
-        people.c[user.public_id],
+        people.c[user.public_id or ""],
         people.c[enable] if enable is not None else null().label("enable"),
         people.c[user.soft_delete] if user.soft_delete is not None else null().label("deleted"),
     )
-    return compile_statement(chosen.where(people.c[user.public_id] == bindparam("user")), dialect)
+    return people, chosen
 
 
 def select_accounts(account: Resource, width: int, dialect: Dialect) -> Statement | None:
