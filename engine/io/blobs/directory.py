@@ -116,14 +116,13 @@ class DirectoryStore:
             raise refuse("remove", error) from error
 
     async def list(self) -> AsyncIterator[Stored]:
-        """Every blob, one of 256 directories after the other."""
-        for number in range(256):
-            try:
-                found = await self.run(partial(_all_blobs_in, self._root / f"{number:02x}"))
-            except OSError as error:
-                raise refuse("list", error) from error
-            for stored in found:
-                yield stored
+        """Every blob, one of at most 256 directories after the other."""
+        try:
+            for entry in await self.run(lambda: _entries(self._root)):
+                for stored in await self.run(partial(_all_blobs_in, Path(entry.path))):
+                    yield stored
+        except OSError as error:
+            raise refuse("list", error) from error
 
     async def list_leftovers(self) -> AsyncIterator[Leftover]:
         """The files of uploads, dead and under way."""
