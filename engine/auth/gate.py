@@ -55,8 +55,8 @@ class Authenticator:
     """
 
     __slots__ = (
-        "_cache_s", "_failures", "_keys", "_now", "_pending", "_people", "_remembered", "_sessions", "_steady",
-        "_verifier",
+        "_cache_s", "_claims", "_failures", "_keys", "_now", "_pending", "_people", "_remembered", "_sessions",
+        "_steady", "_verifier",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Authenticator:
         self._failures = failures
         self._now = now
         self._steady = steady
+        self._claims: dict[bytes, Claims] = {}
         self._remembered: dict[_Presented, tuple[Principal, float]] = {}
         self._pending: dict[_Presented, asyncio.Task[Principal]] = {}
 
@@ -143,6 +144,7 @@ class Authenticator:
     def forget(self) -> None:
         """Remember nobody any more: the next call of everybody is verified."""
         self._remembered.clear()
+        self._claims.clear()
 
     async def close(self) -> None:
         """Finish what is still being recorded."""
@@ -179,7 +181,7 @@ class Authenticator:
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer":
             raise refuse()
-        claims = self._verifier.verify(token.strip(b" "))
+        claims = self._claims_of(token.strip(b" "))
         if claims.session is not None:
             return await self._identify_session(claims, claims.session), claims.expires_at
         user_row_id = await self._people.find_user(claims.subject)
@@ -193,6 +195,17 @@ class Authenticator:
             user_row_id=user_row_id,
         )
         return principal, claims.expires_at
+
+    def _claims_of(self, token: bytes) -> Claims:
+        """What a token says; a signature that held once holds until the token expires."""
+        known = self._claims.get(token)
+        if known is not None and known.expires_at > self._now():
+            return known
+        claims = self._verifier.verify(token)
+        if len(self._claims) >= MAX_REMEMBERED:
+            self._claims.clear()
+        self._claims[token] = claims
+        return claims
 
     async def _identify_session(self, claims: Claims, family: str) -> Principal:
         """Who a token of a sign-in is: his account and his roles as they are now, not as they were when it was made.
