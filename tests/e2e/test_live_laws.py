@@ -186,11 +186,13 @@ def _looks_at_itself(type_name: str, search: dict[str, Any]) -> bool:
     names = {"id", "created_on", "updated_on", "account_id", "and", "or", "not", *TYPES[type_name].columns}
 
     def plain(condition: Any) -> bool:
-        return all(
-            (key.split("(")[-1].rstrip(")") in names or key.lstrip("_$") in ("and", "or", "not"))
-            and (key.lstrip("_$") not in ("and", "or", "not") or all(map(plain, value if isinstance(value, list) else [value])))
-            for key, value in condition.items()
-        )  # fmt: skip
+        for key, value in condition.items():
+            if key.lstrip("_$") in ("and", "or", "not"):
+                if not all(map(plain, value if isinstance(value, list) else [value])):
+                    return False
+            elif key.split("(")[-1].rstrip(")") not in names:
+                return False
+        return True
 
     return plain(search.get("filter", {})) and "field" not in str(search)
 

@@ -259,7 +259,7 @@ async def test_a_token_that_is_none_says_that_one_has_to_look_again(two: Site) -
 
 
 async def test_with_redis_killed_in_the_middle_nothing_is_missed_in_silence(two: Site, own_redis: RedisServer) -> None:
-    """Two writers, two followers. What each follower makes of his frames is what is there, looking again when told to."""
+    """Two writers, two followers: what each makes of his frames is what is there, looking again when told to."""
     known: list[dict[str, Any]] = [{}, {}]
     counts: list[dict[str, int]] = [{}, {}]
 
@@ -275,6 +275,7 @@ async def test_with_redis_killed_in_the_middle_nothing_is_missed_in_silence(two:
                 else:
                     fold(known[number], [frame])
                 counts[number][frame["type"]] = counts[number].get(frame["type"], 0) + 1
+                begun[number].set()
                 if is_over.is_set() and frame.get("data", {}).get("name") == "the last":
                     lasts[number].set()
                 if all(one.is_set() for one in lasts):
@@ -288,6 +289,7 @@ async def test_with_redis_killed_in_the_middle_nothing_is_missed_in_silence(two:
                 await two.send("DELETE", f"author/{made['id']}", server=server)
 
     ready = [asyncio.Event(), asyncio.Event()]
+    begun = [asyncio.Event(), asyncio.Event()]
     lasts = [asyncio.Event(), asyncio.Event()]
     is_over = asyncio.Event()
     followers = [asyncio.create_task(follow(number, is_over)) for number in (0, 1)]
@@ -295,8 +297,8 @@ async def test_with_redis_killed_in_the_middle_nothing_is_missed_in_silence(two:
         for one in ready:
             await one.wait()
         writers = [asyncio.create_task(write(server)) for server in (0, 1)]
-        while not all(counts):
-            await asyncio.sleep(0.01)
+        for one in begun:
+            await one.wait()
         await asyncio.to_thread(own_redis.stop)
         await asyncio.gather(*writers)
         await asyncio.to_thread(own_redis.start)
