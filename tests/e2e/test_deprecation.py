@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from engine import Host
@@ -247,6 +248,9 @@ async def test_what_is_told_has_the_shape_that_is_promised(database_url: str) ->
         assert row["first_used_on"].endswith("Z")
         assert before <= datetime.fromisoformat(row["first_used_on"]) <= datetime.now(UTC)
         assert "no-cache" in (reply.header("cache-control") or "")
+        document = (await ann.get("/openapi.json")).json
+        described = document["paths"]["/v3/meta/deprecations"]["get"]["responses"]["200"]
+        jsonschema.validate(reply.json, described["content"]["application/json"]["schema"])
 
 
 async def test_nobody_is_told_of_the_callers_of_another_account(database_url: str) -> None:

@@ -111,8 +111,8 @@ def old_examples() -> str:
     """A pair of commands for each row of the table, by what is done."""
     parts = []
     for verb, headline in _HEADLINES.items():
-        parts.append(f"### {headline}\n")
-        parts += [_show_pair(route) for route in ROUTES if route.verb == verb]
+        pairs = [_show_pair(route) for route in ROUTES if route.verb == verb]
+        parts += [f"### {headline}\n", *pairs] if pairs else []
     return "\n".join(parts)
 
 
