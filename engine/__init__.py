@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from engine.plugins.actions import for_registry as for_registry
     from engine.plugins.layers import TRANSLATION as TRANSLATION
     from engine.plugins.layers import Host as Host
+    from engine.plugins.layers import InnerReply as InnerReply
     from engine.plugins.layers import OldRoute as OldRoute
     from engine.plugins.layers import OldUse as OldUse
     from engine.plugins.layers import Translation as Translation
@@ -116,6 +117,7 @@ _NAMES = {
     "Host": ("engine.plugins.layers", "Host"),
     "OldRoute": ("engine.plugins.layers", "OldRoute"),
     "OldUse": ("engine.plugins.layers", "OldUse"),
+    "InnerReply": ("engine.plugins.layers", "InnerReply"),
     "Translation": ("engine.plugins.layers", "Translation"),
     "TRANSLATION": ("engine.plugins.layers", "TRANSLATION"),
     "Registry": ("engine.registry.resource", "Registry"),
@@ -193,6 +195,7 @@ __all__ = [
     "Host",
     "OldRoute",
     "OldUse",
+    "InnerReply",
     "Translation",
     "TRANSLATION",
     "Registry",

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
-from engine import TRANSLATION, Host, OldRoute, Registry, Translation
+from engine import TRANSLATION, Host, InnerReply, Translation
 from legacy_shim import deprecation
 from legacy_shim.replies import shape_reply
 from legacy_shim.routes import Place, find_place
-from legacy_shim.shapes import Deprecations, Headers, LegacyCall, OldReply
+from legacy_shim.shapes import Deprecations, LegacyCall, OldReply
 from legacy_shim.translation import translate
 from legacy_shim.words import TypeWords, Words
 
@@ -54,7 +53,7 @@ class LegacyLayer:
             everything = self._current_words()
             words = everything.find(place.word)
             if words is not None:
-                await _Exchange(self, scope, send, place, words, everything).run(receive)
+                await _Exchange(self, scope, place, words, everything).run(scope, receive, send)
                 return
         await self.inside(scope, receive, send)
 
@@ -69,68 +68,41 @@ class LegacyLayer:
 class _Exchange:
     """One old request and its reply."""
 
-    __slots__ = (
-        "_call",
-        "_everything",
-        "_is_use",
-        "_layer",
-        "_place",
-        "_scope",
-        "_send",
-        "_start",
-        "_translation",
-        "_words",
-    )
+    __slots__ = ("_call", "_everything", "_layer", "_path", "_place", "_status", "_translation", "_words")
 
-    def __init__(
-        self, layer: LegacyLayer, scope: Scope, send: Send, place: Place, words: TypeWords, everything: Words
-    ) -> None:
-        # The length of a HEAD's reply is that of the old form, so the whole reply is needed.
+    def __init__(self, layer: LegacyLayer, scope: Scope, place: Place, words: TypeWords, everything: Words) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        self._layer, self._scope, self._send = layer, scope, send
-        self._place, self._words, self._everything = place, words, everything
-        self._call = translate(place, method, scope["query_string"], scope["headers"], words, everything)
-        self._is_use = method in place.routes
-        self._translation = Translation(self._call.rewrite, self._call.refusal)
-        self._start: Message = {}
+        self._layer, self._place, self._words, self._everything = layer, place, words, everything
+        self._path = scope["path"]
+        call = self._call = translate(place, method, scope["query_string"], scope["headers"], words, everything)
+        refusal = call.refusal
+        if refusal is None and call.is_use:
+            refusal = layer.deprecations.admit(call)
+        self._translation = Translation(call.rewrite, self._reshape, refusal)
+        self._status = 0
 
-    async def run(self, receive: Receive) -> None:
-        """Ask the application inside, and answer as it does."""
-        translation = self._translation
-        if self._is_use and translation.refusal is None:
-            translation.refusal = self._layer.deprecations.admit(self._call)
-        await self._layer.inside(_scope_of(self._call, self._scope, translation), receive, self._take)
-        if self._is_use and self._start and translation.is_seen and translation.principal is not None:
-            headers = self._start["headers"]
-            request_id = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
-            self._layer.deprecations.note(self._call, translation.principal, request_id, self._start["status"])
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask the application inside, which answers by `_reshape`, and take the use down."""
+        await self._layer.inside(_scope_of(self._call, scope, self._translation), receive, send)
+        caller = self._translation.principal
+        if self._call.is_use and self._status and self._translation.is_seen and caller is not None:
+            self._layer.deprecations.note(self._call, caller, self._translation.request_id, self._status)
 
-    async def _take(self, message: Message) -> None:
-        """Take a part of the reply; the application inside sends a start and one body."""
-        if message["type"] == "http.response.start":
-            self._start = message
-            return
-        old = self._old_reply(self._start["status"], tuple(self._start["headers"]), message.get("body", b""))
-        await self._send({"type": "http.response.start", "status": old.status, "headers": list(old.headers)})
-        body = b"" if self._scope["method"] == "HEAD" else old.body
-        await self._send({"type": "http.response.body", "body": body})
-
-    def _old_reply(self, status: int, headers: Headers, body: bytes) -> OldReply:
-        call = self._call
+    def _reshape(self, reply: InnerReply) -> OldReply:
+        """The old reply to the call."""
+        call, status = self._call, reply.status
+        self._status = status
         if status == NOT_FOUND and not self._translation.is_seen:
             # A type that this caller may not see is answered as a word that is no type.
-            return _as_unknown(headers, body, self._scope["path"])
+            return status, _as_unknown(reply.body, self._path), reply.headers, reply.content_type
         more = self._layer.deprecations.headers(call)
-        if call.v3_method == "OPTIONS" and not body:
+        if call.v3_method == "OPTIONS" and not reply.body:
             allow = self._place.allow.encode("ascii")
-            return OldReply(status, (*((n, allow if n == b"allow" else v) for n, v in headers), *more), b"")
-        old = shape_reply(call, self._words, self._everything, self._place.version.shapes, status, headers, body)
-        return OldReply(old.status, (*old.headers, *more), old.body)
-
-
-def list_routes(registry: Registry) -> tuple[OldRoute, ...]:
-    """The old routes for each type of a registry; what the engine asks to tell which of them nobody uses."""
-    return deprecation.list_routes(registry)
+            kept = tuple((name, allow if name == b"allow" else value) for name, value in reply.headers)
+            return status, b"", (*kept, *more), None
+        shapes = self._place.version.shapes
+        status, body, headers, content_type = shape_reply(call, self._words, self._everything, shapes, reply)
+        return status, body, (*headers, *more), content_type
 
 
 def make_layer(inside: Application, host: Host) -> LegacyLayer:
@@ -141,13 +113,16 @@ def make_layer(inside: Application, host: Host) -> LegacyLayer:
 def _scope_of(call: LegacyCall, scope: Scope, translation: Translation) -> Scope:
     """The request as the application inside gets it."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if call.v3_headers or any(name == _LEFT_OUT for name, _ in headers):
-        headers = [pair for pair in headers if pair[0] != _LEFT_OUT]
-        headers += call.v3_headers
+    for name, _ in headers:
+        if name == _LEFT_OUT:
+            headers = [pair for pair in headers if pair[0] != _LEFT_OUT]
+            break
+    if call.v3_headers:
+        headers = [*headers, *call.v3_headers]
     return {
         **scope,
-        "method": call.v3_method,
-        "path": unquote(call.v3_path),
+        "method": "HEAD" if scope["method"] == "HEAD" else call.v3_method,
+        "path": call.v3_path,
         "raw_path": call.v3_path.encode("ascii"),
         "query_string": call.v3_query.encode("latin-1"),
         "headers": headers,
@@ -155,9 +130,7 @@ def _scope_of(call: LegacyCall, scope: Scope, translation: Translation) -> Scope
     }
 
 
-def _as_unknown(headers: Headers, body: bytes, path: str) -> OldReply:
+def _as_unknown(body: bytes, path: str) -> bytes:
     problem = orjson.loads(body)
     problem["instance"] = path[:MAX_INSTANCE].encode("utf-8", "replace").decode("utf-8")
-    made = orjson.dumps(problem)
-    kept = tuple(pair for pair in headers if pair[0] != b"content-length")
-    return OldReply(NOT_FOUND, (*kept, (b"content-length", b"%d" % len(made))), made)
+    return orjson.dumps(problem)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_plus
 
 from engine import ErrorItem, Problem, ValidationFailed, is_public_id, not_found
-from legacy_shim.shapes import LIST_PARAMETERS, Headers
+from legacy_shim.shapes import LIST_PARAMETERS, Headers, Verb
 from legacy_shim.words import ENABLE, TypeWords, Words
 
 ACCOUNT_HEADER = b"x-account-id"
@@ -58,9 +58,7 @@ class Asked:
         return ValidationFailed(errors=self.faults) if self.faults else None
 
 
-def read_parameters(
-    raw: bytes, words: TypeWords, everything: Words, account: bytes | None, *, is_list: bool, is_search: bool
-) -> Asked:
+def read_parameters(raw: bytes, words: TypeWords, everything: Words, account: bytes | None, verb: Verb) -> Asked:
     """Read the query string of an old call.
 
     Args:
@@ -68,10 +66,10 @@ def read_parameters(
         words: Of the type.
         everything: Of all types.
         account: The header ``X-Account-Id`` that came with it.
-        is_list: The call lists or searches, and so takes all old parameters.
-        is_search: The parameters go into a body.
+        verb: A list or search takes all old parameters; those of a search go into its body.
     """
     asked = Asked(words.resource.name)
+    is_list, is_search = verb in ("list", "search"), verb == "search"
     pairs = _split(raw)
     given = {name: value for name, value, _ in pairs if name is not None}
     names = [name for name, _, _ in pairs if name is not None]

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 
+from engine import InnerReply, encode_json
 from legacy_shim.shapes import Headers, LegacyCall, OldReply, ShapeError, ShapeSuccess
 from legacy_shim.words import TypeWords, Words
 
-JSON_TYPE = (b"content-type", b"application/json")
-_REPLACED = frozenset({b"content-type", b"content-length", b"location"})
-# orjson reads an integer beyond 64 bits as a float; a JSON field may hold one.
-_LONG_NUMBER = re.compile(rb"[0-9]{17}")
+JSON_TYPE = b"application/json"
+LOCATION = b"location"
 _UNFIT = re.compile(r"[^\x20-\x7e]")
 _MOST_FAULTS = 20
 
@@ -29,9 +28,7 @@ def shape_reply(
     words: TypeWords,
     everything: Words,
     shapes: tuple[ShapeSuccess, ShapeError],
-    status: int,
-    headers: Headers,
-    body: bytes,
+    reply: InnerReply,
 ) -> OldReply:
     """Make the old reply of the one that V3 has given.
 
@@ -40,53 +37,51 @@ def shape_reply(
         words: Of the type.
         everything: Of all types.
         shapes: How the version shows what has worked, and what has not.
-        status: Of the reply of V3.
-        headers: Likewise, lower-case names.
-        body: Likewise.
+        reply: Of V3.
     """
-    kept = tuple(pair for pair in headers if pair[0] not in _REPLACED)
-    load, dump = (json.loads, _dump_exactly) if _LONG_NUMBER.search(body) else (orjson.loads, orjson.dumps)
+    status = reply.status
     if status == HTTPStatus.NOT_MODIFIED:
-        return OldReply(status, kept, b"")
+        return status, b"", reply.headers, None
     if status >= HTTPStatus.BAD_REQUEST:
-        shown = shapes[1](status, describe_problem(orjson.loads(body), call.places))
-    elif call.route.verb == "delete":
-        shown = shapes[0](status, {"deleted": not call.is_trial, "id_random": call.public_id})
-        status = HTTPStatus.OK
+        text = describe_problem(orjson.loads(reply.body), call.places)
+        return status, encode_json(shapes[1](status, text)), reply.headers, JSON_TYPE
+    if call.route.verb == "delete":
+        deleted = shapes[0](status, {"deleted": not call.is_trial, "id_random": call.public_id})
+        return 200, encode_json(deleted), reply.headers, JSON_TYPE
+    shown, encode = reply.shown, encode_json
+    if shown is None:
+        # A reply from the store: of numbers beyond 64 bits only the standard library keeps every digit.
+        shown, encode = json.loads(reply.body), _encode_exactly
+    data, meta, headers = shown["data"], shown["meta"], reply.headers
+    if isinstance(data, list):
+        data = [with_old_names(one, words, everything) for one in data]
     else:
-        reply = load(body)
-        data = reply["data"]
-        if isinstance(data, list):
-            data = [with_old_names(one, words, everything) for one in data]
-        else:
-            data = with_old_names(data, words, everything)
-        kept = (*kept, *_warnings(reply["meta"]))
-        shown = shapes[0](status, data)
-        status = HTTPStatus.OK
-    made = dump(shown)
-    return OldReply(status, (*kept, JSON_TYPE, (b"content-length", b"%d" % len(made))), made)
+        data = with_old_names(data, words, everything)
+    if "warnings" in meta:
+        headers = (*headers, *_warnings(meta["warnings"]))
+    if call.route.verb == "create":
+        # It says where V3 shows the object; an old client has its id.
+        headers = tuple(pair for pair in headers if pair[0] != LOCATION)
+    return 200, encode(shapes[0](status, data)), headers, JSON_TYPE
 
 
 def with_old_names(shown: dict[str, Any], words: TypeWords, everything: Words) -> dict[str, Any]:
     """An object with each value that had an old name repeated under it, and so for the objects in it."""
-    made: dict[str, Any] = {}
-    old_of, relations = words.old_of, words.relations
-    for name, value in shown.items():
-        if name in relations and isinstance(value, dict):
-            target = everything.types[relations[name]]
-            made[name] = _expanded(value, target, everything, is_page=name in words.to_many)
-            continue
-        made[name] = value
-        if name in old_of:
-            for old in old_of[name]:
-                made[old] = value
+    made = dict(shown)
+    if not words.relations.keys().isdisjoint(shown):
+        for name in words.relations.keys() & shown.keys():
+            inner = shown[name]
+            if inner is not None:
+                target = everything.types[words.relations[name]]
+                made[name] = (
+                    {**inner, "data": [with_old_names(one, target, everything) for one in inner["data"]]}
+                    if name in words.to_many
+                    else with_old_names(inner, target, everything)
+                )
+    for name, old in words.repeated:
+        if name in shown:
+            made[old] = shown[name]
     return made
-
-
-def _expanded(value: dict[str, Any], target: TypeWords, everything: Words, *, is_page: bool) -> dict[str, Any]:
-    if is_page:
-        return {**value, "data": [with_old_names(one, target, everything) for one in value["data"]]}
-    return with_old_names(value, target, everything)
 
 
 def describe_problem(problem: Mapping[str, Any], places: Mapping[str, str]) -> str:
@@ -111,13 +106,13 @@ def _describe(error: Mapping[str, Any], places: Mapping[str, str]) -> str:
     return f"{place}: {error['detail']}" if place else str(error["detail"])
 
 
-def _warnings(meta: Mapping[str, Any]) -> Headers:
+def _warnings(warnings: Sequence[str]) -> Headers:
     """What V3 has to say beside the data; the old replies have no other place for it than a header (RFC 7234, 5.5)."""
     return tuple(
         (b"warning", b'299 - "%s"' % _UNFIT.sub("?", text).replace("\\", "/").replace('"', "'").encode("ascii"))
-        for text in meta.get("warnings", ())
+        for text in warnings
     )
 
 
-def _dump_exactly(value: object) -> bytes:
+def _encode_exactly(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

@@ -7,9 +7,9 @@ Code, documentation and tests all go by `ROUTES`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from typing import NamedTuple
 
 from legacy_shim.shapes import LegacyRoute, Version
 
@@ -26,8 +26,7 @@ VERSIONS: tuple[Version, ...] = _find_versions()
 ROUTES: tuple[LegacyRoute, ...] = tuple(route for version in VERSIONS for route in version.routes)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a path leads.
 
     Attributes:

@@ -15,6 +15,8 @@ VersionName = Literal["v1", "v2"]
 Verb = Literal["get", "list", "search", "create", "update", "delete"]
 Rewrite = Callable[[object], object]
 Headers = tuple[tuple[bytes, bytes], ...]
+# Status, body, headers, type of the body.
+OldReply = tuple[int, bytes, Headers, bytes | None]
 # What a version makes of the status and data of a success, and of the status and text of a refusal.
 ShapeSuccess = Callable[[int, object], object]
 ShapeError = Callable[[int, str], object]
@@ -68,29 +70,21 @@ class LegacyRoute:
     example: Example
 
 
-@dataclass(frozen=True, slots=True)
-class OldReply:
-    """A reply as it goes back to an old client."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LegacyCall:
-    """One old call in words of V3.
+    """One old call in words of V3. Not frozen only because one is made for every call, and freezing trebles its cost.
 
     Attributes:
         route: The row of the table.
         door: The prefix of its version that it came by: ``/ /api /crud /v2/crud``.
         type: Name of the resource type today, whatever the old path called it.
         v3_method: HTTP method of the equivalent.
-        v3_path: Its path, percent-encoded, without the query.
+        v3_path: Its path without the query: names of types and ids alone, so nothing in it needs an escape.
         v3_query: Its query string, percent-encoded.
         v3_headers: Headers that it needs beside those that came (``X-Account-Id``).
         rewrite: Makes the equivalent's body of the decoded old one, or raises a `Problem` whose pointers are the old
             body's; None = the body stays as it came.
+        is_use: It is a call of the route, and not one that its path does not take, or that asks what it takes.
         refusal: Why the old call cannot be translated; the caller learns it where V3 would tell him, once he is known.
         public_id: The object's id of the path; None on a collection.
         is_trial: ``validate_only`` was asked for: nothing was written.
@@ -108,6 +102,7 @@ class LegacyCall:
     refusal: Problem | None = None
     public_id: str | None = None
     is_trial: bool = False
+    is_use: bool = True
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property

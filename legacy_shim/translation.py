@@ -38,24 +38,21 @@ def translate(
     route = place.routes.get(method)
     if route is None:
         return _refuse(place, method, words)
-    account = next((value for name, value in headers if name == ACCOUNT_HEADER), None)
-    is_list = route.verb in ("list", "search")
-    if query:
-        asked = read_parameters(query, words, everything, account, is_list=is_list, is_search=route.verb == "search")
-    elif is_list:
-        asked = read_parameters(b"", words, everything, account, is_list=True, is_search=route.verb == "search")
-    else:
-        asked = _NOTHING
+    asked = _NOTHING
+    if query or route.verb in ("list", "search"):
+        account = next((value for name, value in headers if name == ACCOUNT_HEADER), None)
+        asked = read_parameters(query, words, everything, account, route.verb)
+    path = _path_of(route, place, asked, words)
     return LegacyCall(
         route=route,
         door=place.door,
         type=words.resource.name,
         v3_method=route.v3_method,
-        v3_path=_path_of(route, place, asked, words),
+        v3_path=path,
         v3_query="&".join(asked.query),
         v3_headers=asked.headers,
         rewrite=_rewrite_of(route, asked, words, everything),
-        refusal=asked.refusal or _nowhere(place),
+        refusal=asked.refusal if asked.faults or asked.is_nowhere else _nowhere(place.public_id, path),
         public_id=place.public_id,
         is_trial=asked.is_trial,
         places=asked.places,
@@ -76,9 +73,9 @@ def _flat_path(place: Place, words: TypeWords) -> str:
     return f"{ROOT}/{words.resource.name}/{public_id}"
 
 
-def _nowhere(place: Place) -> Problem | None:
+def _nowhere(public_id: str | None, path: str) -> Problem | None:
     """No id, so V3 must not see it: below a type it has words of its own, and they are none of the old API's."""
-    return None if place.public_id is None or is_public_id(place.public_id) else not_found()
+    return not_found() if public_id and path.endswith("/") else None
 
 
 def _rewrite_of(route: LegacyRoute, asked: Asked, words: TypeWords, everything: Words) -> Rewrite | None:
@@ -101,4 +98,5 @@ def _refuse(place: Place, method: str, words: TypeWords) -> LegacyCall:
         v3_path=_flat_path(place, words),
         refusal=None if method == "OPTIONS" else refusal,
         public_id=place.public_id,
+        is_use=False,
     )

@@ -26,7 +26,7 @@ class TypeWords:
     Attributes:
         resource: The type.
         new_of: Field name today by each old name.
-        old_of: Old names by field name today; a reply repeats the value under each.
+        repeated: Pairs of a field's name today and an old one, under which a reply repeats the value.
         relations: Relation → name of the type on its other side.
         to_many: Those of them that lead to many.
         enable: What ``enabled`` and ``disabled`` ask of the field `enable`, as the query string writes it; None where
@@ -36,7 +36,7 @@ class TypeWords:
 
     resource: Resource
     new_of: Mapping[str, str]
-    old_of: Mapping[str, tuple[str, ...]]
+    repeated: tuple[tuple[str, str], ...]
     relations: Mapping[str, str]
     to_many: frozenset[str]
     enable: tuple[str, str] | None
@@ -90,14 +90,10 @@ def _words_of(resource: Resource) -> TypeWords:
     for field in resource.fields.values():
         _add(new_of, resource, field.name, field.name, taken)
     enable = resource.fields.get(ENABLE)
-    old_of: dict[str, tuple[str, ...]] = {}
-    for old, new in new_of.items():
-        if resource.fields[new].is_readable:
-            old_of[new] = (*old_of.get(new, ()), old)
     return TypeWords(
         resource,
         new_of,
-        old_of,
+        tuple((new, old) for old, new in new_of.items() if resource.fields[new].is_readable),
         {relation.name: relation.target for relation in resource.relations.values()},
         frozenset(relation.name for relation in resource.relations.values() if relation.kind == "many"),
         None if enable is None else _SWITCHES.get(enable.kind),

@@ -126,6 +126,9 @@ class Application:
                 return
             if len(request.marks) > 1:
                 common.append((b"server-timing", _server_timing(request)))
+            translation = request.translation
+            if translation is not None and translation.reshape is not None:
+                reply = Reply(*translation.reshape(reply))
             await send_reply(reply, send, common, is_head=scope["method"] == "HEAD")
             status = reply.status
         else:
@@ -179,6 +182,7 @@ class Application:
             common += ((b"ratelimit-policy", self.limiter.policy), (b"ratelimit", left))
         if request.translation is not None:
             request.translation.principal = principal
+            request.translation.request_id = request.request_id
         request.mark("auth")
         return principal
 

@@ -87,10 +87,11 @@ def object_reply(
     meta: dict[str, Any] | None = None,
 ) -> Reply:
     """One object as a reply, with its ETag; 304 where the reader has it already."""
-    shown: dict[str, Any] = {} if meta is None else meta
+    said: dict[str, Any] = {} if meta is None else meta
     if warnings:
-        shown["warnings"] = list(warnings)
-    body = encode_json({"data": found.data, "meta": shown})
+        said["warnings"] = list(warnings)
+    shown = {"data": found.data, "meta": said}
+    body = encode_json(shown)
     etag = object_etag(found.version, body)
     asked.request.mark("render")
     all_headers = (*PRIVATE_HEADERS, (b"etag", etag.encode("ascii")), *headers)
@@ -98,7 +99,7 @@ def object_reply(
         wanted = asked.request.precondition(b"if-none-match", "If-None-Match")
         if wanted is not None and wanted.matches_weakly(etag.strip('"')):
             return Reply(304, b"", all_headers, content_type=None)
-    return Reply(status, body, all_headers)
+    return Reply(status, body, all_headers, shown=shown)
 
 
 async def _reply_page(asked: Asked, search: SearchBody) -> Reply:
@@ -110,9 +111,10 @@ async def _reply_page(asked: Asked, search: SearchBody) -> Reply:
     asked.request.mark("sql")
     if search.explain:
         page.meta["explain"] = await explain_page(asked.runtime, plan, search, context)
-    body = encode_json({"data": page.data, "meta": page.meta})
+    shown = {"data": page.data, "meta": page.meta}
+    body = encode_json(shown)
     asked.request.mark("render")
-    return Reply(200, body, PRIVATE_HEADERS)
+    return Reply(200, body, PRIVATE_HEADERS, shown=shown)
 
 
 def _option_ids(search: SearchBody) -> list[str] | None:

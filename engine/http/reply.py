@@ -31,12 +31,14 @@ class Reply:
         body: All of it; empty for 204 and 304.
         headers: Without those that every reply has.
         content_type: Of the body; None = no body.
+        shown: What the body encodes, where a layer may make another body of it; None where only bytes are known.
     """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     content_type: bytes | None = JSON_TYPE
+    shown: dict[str, Any] | None = None
 
 
 async def send_reply(reply: Reply, send: Send, common: list[tuple[bytes, bytes]], *, is_head: bool) -> None:

@@ -2,22 +2,47 @@
 
 Such a layer is a plain ASGI application. It puts a `Translation` into the scope of the request that it has made,
 under `TRANSLATION`, and calls the application inside. So what it has to say is said where the engine says it: bodies
-are read, bounded and checked once, by the engine; a refusal comes after credentials and rights; and the layer learns
-who asked.
+are read, bounded and checked once, by the engine; a refusal comes after credentials and rights; a reply is changed
+before it is sent; and the layer learns who asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from engine.errors import Problem
 from engine.principal import Principal
 from engine.registry.resource import Registry
 from engine.settings import Settings
 
+Headers = tuple[tuple[bytes, bytes], ...]
 TRANSLATION = "aether.translation"
+
+
+class InnerReply(Protocol):
+    """A reply of V3 before it is sent, without the headers that all replies have."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def body(self) -> bytes:
+        """All of it; empty where there is none."""
+
+    @property
+    def headers(self) -> Headers:
+        """Lower-case names."""
+
+    @property
+    def content_type(self) -> bytes | None:
+        """Of the body; None = no body."""
+
+    @property
+    def shown(self) -> dict[str, Any] | None:
+        """What the body encodes; None where only the bytes are known."""
 
 
 @dataclass(slots=True)
@@ -26,16 +51,20 @@ class Translation:
 
     Attributes:
         rewrite: Makes the body that V3 takes of the decoded one that came, or raises a `Problem`; None = it stays.
+        reshape: Makes of V3's reply what goes back: status, body, headers and content type. None = it stays.
         refusal: Why no request could be made of the one that came. It is raised as soon as the caller is known and may
             see the type, and before anything else of the request is looked at.
         principal: Who asked; None until he is known.
         is_seen: The caller is known and may see the type.
+        request_id: As the reply and the log have it; empty until the caller is known.
     """
 
     rewrite: Callable[[object], object] | None = None
+    reshape: Callable[[InnerReply], tuple[int, bytes, Headers, bytes | None]] | None = None
     refusal: Problem | None = None
     principal: Principal | None = None
     is_seen: bool = False
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
