@@ -2,8 +2,8 @@
 
 Reads a job as JSON on stdin (port, connections, seconds, warm-up, requests),
 prints the outcome as JSON. It parses as little of a reply as it can: the status
-and the length. Every status outside 2xx is an error, and errors are fatal to
-the run, not averaged away.
+and the length. Every status but 2xx and 304 (of which nobody is told who has not
+asked for it) is an error, and errors are fatal to the run, not averaged away.
 """
 
 from __future__ import annotations
@@ -134,6 +134,10 @@ class _Connection(asyncio.Protocol):
                 self.head = data
                 return
             self.head = b""
+            if data[9:12] == b"304":
+                self.missing = end + 4 - len(data)
+                self.answered()
+                return
             if data[9:10] != b"2":
                 self.load.fail(f"not a 2xx: {data[:600]!r}")
                 return

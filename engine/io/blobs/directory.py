@@ -25,13 +25,13 @@ from typing import Self, TypeVar
 
 from engine.errors import Unavailable
 from engine.io.blobs.faults import refuse
+from engine.io.blobs.hot import SMALL_BYTES, HotBlobs, MemoryBlob, is_whole
 from engine.io.blobs.incoming import DirectoryUpload, open_temporary
 from engine.io.blobs.store import CHUNK_BYTES, Leftover, OpenBlob, Stored, Upload, is_digest, require_digest
 
 T = TypeVar("T")
 
 THREADS = 16
-SMALL_BYTES = 64 * 1024
 DIRECTORY_MODE = 0o750
 LOCK = "lock"
 TEMPORARY = "tmp"
@@ -48,6 +48,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._hot = HotBlobs()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
 
     def path_of(self, digest: str) -> Path:
@@ -62,13 +63,20 @@ class DirectoryStore:
     async def open(self, digest: str) -> OpenBlob | None:
         """Open a blob; a small one is read in the same go."""
         path = self.path_of(digest)
+        hot = self._hot.get(digest)
+        if hot is not None:
+            return MemoryBlob(digest, hot)
         try:
-            file, size_bytes, head = await self.run(lambda: _open_file(path))
+            file, size_bytes, content, is_right = await self.run(lambda: _open_file(path, digest))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise refuse("open", error) from error
-        return _OpenFile(self, digest, file, size_bytes, head)
+        if content is None:
+            return _OpenFile(self, digest, file, size_bytes)
+        if is_right:
+            self._hot.put(digest, content)
+        return MemoryBlob(digest, content)
 
     async def size(self, digest: str) -> int | None:
         """How many bytes a blob is."""
@@ -99,6 +107,7 @@ class DirectoryStore:
     async def remove(self, digest: str, *, older_than: float) -> bool:
         """Remove a blob, unless it was modified since `older_than`."""
         path = self.path_of(digest)
+        self._hot.forget(digest)
 
         def unlink() -> bool:
             # While this is held nobody keeps or refreshes: what was looked at is what is removed.
@@ -239,12 +248,11 @@ class DirectoryStore:
 class _OpenFile:
     """An open file of a blob."""
 
-    def __init__(self, store: DirectoryStore, digest: str, file: int, size_bytes: int, head: bytes) -> None:
+    def __init__(self, store: DirectoryStore, digest: str, file: int, size_bytes: int) -> None:
         self._store = store
         self._digest = digest
         self._file = file
         self._size_bytes = size_bytes
-        self._head = head
         self._reading = threading.Lock()
         self._is_closed = False
 
@@ -263,10 +271,6 @@ class _OpenFile:
     async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes; while a chunk is being used, the next one is being read."""
         last = self._size_bytes if end is None else min(end, self._size_bytes)
-        if len(self._head) == self._size_bytes:
-            if start < last:
-                yield self._head[start:last]
-            return
         coming = self._begin_reading(start, last)
         while coming is not None:
             try:
@@ -318,14 +322,20 @@ def _make_directories(path: Path, root: Path) -> None:
         _make_directories(path, root)
 
 
-def _open_file(path: Path) -> tuple[int, int, bytes]:
+def _open_file(path: Path, digest: str) -> tuple[int, int, bytes | None, bool]:
+    """Open a large file, or read and close a small one: descriptor, size, content, whether its hash is right."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    is_small = True
     try:
         size_bytes = os.fstat(file).st_size
-        return file, size_bytes, os.pread(file, SMALL_BYTES, 0) if size_bytes <= SMALL_BYTES else b""
-    except BaseException:
-        os.close(file)
-        raise
+        is_small = size_bytes <= SMALL_BYTES
+        if not is_small:
+            return file, size_bytes, None, False
+        content = os.pread(file, SMALL_BYTES, 0)
+        return -1, size_bytes, content, is_whole(digest, content)
+    finally:
+        if is_small:
+            os.close(file)
 
 
 def _blobs_in(directory: Path) -> Iterator[Stored]:

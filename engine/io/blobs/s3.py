@@ -28,6 +28,7 @@ from obstore.store import S3Store as Bucket
 
 from engine.errors import Unavailable
 from engine.io.blobs.faults import refuse
+from engine.io.blobs.hot import SMALL_BYTES, HotBlobs, MemoryBlob, is_whole
 from engine.io.blobs.outgoing import S3Upload
 from engine.io.blobs.store import CHUNK_BYTES, Leftover, OpenBlob, Stored, Upload, is_digest, require_digest
 
@@ -77,6 +78,7 @@ class S3Store:
             },
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+        self._hot = HotBlobs()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> Upload:
@@ -84,9 +86,20 @@ class S3Store:
         return S3Upload(self)
 
     async def open(self, digest: str) -> OpenBlob | None:
-        """Look for a blob; its bytes are asked for when they are read."""
+        """Look for a blob; the bytes of a large one are asked for when they are read."""
+        hot = self._hot.get(require_digest(digest))
+        if hot is not None:
+            return MemoryBlob(digest, hot)
         size_bytes = await self.size(digest)
-        return None if size_bytes is None else _OpenObject(self, digest, size_bytes)
+        if size_bytes is None:
+            return None
+        opened = _OpenObject(self, digest, size_bytes)
+        if size_bytes > SMALL_BYTES:
+            return opened
+        content = b"".join([chunk async for chunk in opened.read()])
+        if is_whole(digest, content):
+            self._hot.put(digest, content)
+        return MemoryBlob(digest, content)
 
     async def size(self, digest: str) -> int | None:
         """How many bytes a blob is."""
@@ -113,6 +126,7 @@ class S3Store:
     async def remove(self, digest: str, *, older_than: float) -> bool:
         """Mark a blob, look at its time, remove it, remove the mark."""
         key, mark = key_of(digest), mark_of(digest)
+        self._hot.forget(digest)
         began = monotonic()
         await self._call("remove", lambda: obstore.put_async(self._bucket, mark, b""))
         try:

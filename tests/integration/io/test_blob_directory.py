@@ -242,3 +242,18 @@ def test_a_fault_point_that_there_is_not_is_refused() -> None:
     for text in ("nowhere:kill", "bytes-stored:maybe", "bytes-stored"):
         with pytest.raises(ValueError, match="fault point"):
             faultpoints.arm(text)
+
+
+async def test_a_small_blob_is_read_from_the_disk_once_and_a_damaged_one_is_never_remembered(
+    blobs: BlobStore, root: Path
+) -> None:
+    digest = await put(blobs, b"content")
+    path = root / digest[:2] / digest[2:4] / digest
+    path.write_bytes(b"rubbish")
+    assert await get(blobs, digest) == b"rubbish"
+    path.write_bytes(b"content")
+    assert await get(blobs, digest) == b"content"
+    path.unlink()
+    assert await get(blobs, digest) == b"content"
+    await blobs.remove(digest, older_than=LATER)
+    assert await get(blobs, digest) is None
