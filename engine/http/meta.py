@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from engine.documents.openapi import openapi_document
 from engine.documents.pages import PAGE_POLICY, docs_page, prefers_html, problem_html, problem_page, static_file
+from engine.errors import ErrorItem, QueryTooComplex
 from engine.http.dependencies import Caller
 from engine.http.describe import Document, document_reply, make_document
 from engine.http.fallback import as_response, request_of
@@ -123,8 +124,12 @@ def meta_router(
         caller.require_scope("meta:deprecations")
         asked = request_of(request).search_of_query(frozenset({"limit", "offset"}))
         limit = MAX_LISTED if asked.limit is None else min(asked.limit, MAX_LISTED)
-        found = await uses.list_for(caller.principal, limit=limit + 1, offset=asked.offset or 0)
-        meta = {"limit": limit, "offset": asked.offset or 0, "has_more": len(found) > limit}
+        offset, most = asked.offset or 0, registry().limits.offset
+        if offset > most:
+            detail = f"An offset is {most} at most (limit `offset`)."
+            raise QueryTooComplex(detail, errors=[ErrorItem("too-complex", detail, parameter="offset")])
+        found = await uses.list_for(caller.principal, limit=limit + 1, offset=offset)
+        meta = {"limit": limit, "offset": offset, "has_more": len(found) > limit}
         body = {"data": [_show_use(one) for one in found[:limit]], "meta": meta}
         return as_response(Reply(200, encode_json(body), PRIVATE_HEADERS))
 

@@ -288,7 +288,17 @@ async def test_it_needs_the_scope(database_url: str) -> None:
             reply = await built.caller("a", scopes=scopes).get("/v3/meta/deprecations")
             assert (reply.status, reply.code) == (403, "forbidden"), reply
         assert (await built.caller("a", scopes=["meta:deprecations"]).get("/v3/meta/deprecations")).status == 200
-        for target, status in (("?limit=-1", 422), ("?limit=x", 422), ("?limt=1", 400), ("?limit=0", 200)):
+        for target, status in (
+            ("?limit=-1", 422),
+            ("?limit=x", 422),
+            ("?limt=1", 400),
+            ("?limit=0", 200),
+            ("?offset=100000", 200),
+            ("?offset=100001", 422),
+            (f"?offset={10**30}", 422),
+            (f"?limit={10**30}", 200),
+            ("?cursor=x", 400),
+        ):
             assert (await built.caller("a").get(f"/v3/meta/deprecations{target}")).status == status
 
 
