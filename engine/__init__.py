@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from engine.errors import PayloadTooLarge as PayloadTooLarge
     from engine.errors import Problem as Problem
     from engine.errors import ValidationFailed as ValidationFailed
+    from engine.execute.acting import Acting as Acting
     from engine.execute.files import HeldFile as HeldFile
     from engine.execute.threads import in_thread as in_thread
+    from engine.execute.workers import WorkerHost as WorkerHost
     from engine.http.contents import made_file as made_file
     from engine.http.contents import read_file as read_file
     from engine.http.dependencies import Caller as Caller
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from engine.plugins.overrides import Flaw as Flaw
     from engine.plugins.overrides import Values as Values
     from engine.plugins.overrides import Written as Written
+    from engine.plugins.workers import worker as worker
     from engine.principal import Principal as Principal
     from engine.registry.resource import Registry as Registry
     from engine.registry.resource import Resource as Resource
@@ -118,12 +121,17 @@ _NAMES = {
     "OldRoute": ("engine.plugins.layers", "OldRoute"),
     "OldUse": ("engine.plugins.layers", "OldUse"),
     "InnerReply": ("engine.plugins.layers", "InnerReply"),
+    "encode_json": ("engine.render.rows", "encode_json"),
     "Translation": ("engine.plugins.layers", "Translation"),
     "TRANSLATION": ("engine.plugins.layers", "TRANSLATION"),
     "Registry": ("engine.registry.resource", "Registry"),
     "Resource": ("engine.registry.resource", "Resource"),
     "Principal": ("engine.principal", "Principal"),
     "is_public_id": ("engine.language.ids", "is_public_id"),
+    # work in the background
+    "Acting": ("engine.execute.acting", "Acting"),
+    "WorkerHost": ("engine.execute.workers", "WorkerHost"),
+    "worker": ("engine.plugins.workers", "worker"),
     # drawing, and what else computes
     "Item": ("engine.drawing.layout", "Item"),
     "Layout": ("engine.drawing.layout", "Layout"),
@@ -134,7 +142,6 @@ _NAMES = {
     "made_file": ("engine.http.contents", "made_file"),
     "read_file": ("engine.http.contents", "read_file"),
     "Flaw": ("engine.plugins.overrides", "Flaw"),
-    "encode_json": ("engine.render.rows", "encode_json"),
     # a refusal
     "Problem": ("engine.errors", "Problem"),
     "NotFound": ("engine.errors", "NotFound"),
@@ -148,6 +155,9 @@ _NAMES = {
 }
 
 __all__ = [
+    "Acting",
+    "WorkerHost",
+    "worker",
     "Item",
     "Layout",
     "read_layout",

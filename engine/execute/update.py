@@ -73,6 +73,9 @@ async def update_object(runtime: Runtime, call: WriteCall, context: PlanContext,
     overrides = runtime.overrides.get(resource.name)
     has_hook = overrides is not None and overrides.before_update is not None
     drafter: Drafter = draft_replace if replaces else draft_update
+    if call.further and not call.body:
+        # Code that changes only what is its own to change has nothing to say as a caller.
+        drafter = _draft_nothing
 
     async def work(session: Session) -> Outcome | None:
         change = _Change(session, call, reply, drafter, segments)
@@ -122,6 +125,10 @@ async def explain_missing(session: Session, draft: Draft, found: Mapping[str, Re
         if not await is_visible(session, reference.type, found[reference.field].row_id):
             raise ForeignKeyUnknown(errors=[unknown_target(reference)])
     raise stale()
+
+
+def _draft_nothing(frame: Frame, body: object, before: Mapping[str, object]) -> Draft:
+    return Draft()
 
 
 class _Change:

@@ -22,6 +22,7 @@ from engine.auth.sessions import Sessions
 from engine.auth.sign_in import SignIn
 from engine.execute.live import Hub
 from engine.execute.runtime import Runtime
+from engine.execute.workers import Workers
 from engine.http.actions import DirectActions, action_router, describe_actions
 from engine.http.app import Application, Serving
 from engine.http.cors import Cors
@@ -80,6 +81,7 @@ class Engine:
     limiter: RateLimiter | None
     uses: Uses
     live: Connections
+    workers: Workers
     tasks: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -88,6 +90,7 @@ class Engine:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self.workers.close()
         await self.live.close()
         await self.uses.close()
         await self.changes.close()
@@ -176,8 +179,10 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     if outermost is not application:
         uses.start()
     live.start()
+    workers = Workers(plugins.workers, runtime, settings)
+    workers.start()
     tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]
-    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, uses, live, tasks)
+    return Engine(outermost, runtime, database, cache, changes, authenticator, limiter, uses, live, workers, tasks)
 
 
 def create_app() -> Server:

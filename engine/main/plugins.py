@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.io.discover import Discovered, find_plugins
 from engine.plugins.actions import Action, check_actions, collect_actions
 from engine.plugins.overrides import Overrides, collect_overrides
+from engine.plugins.workers import Worker, check_workers, collect_workers
 from engine.registry.findings import Finding, Place
 from engine.registry.resource import Registry
 from engine.settings import Settings
@@ -26,6 +27,7 @@ class Plugins:
 
     overrides: Mapping[str, Overrides]
     actions: tuple[Action, ...]
+    workers: tuple[Worker, ...] = ()
 
 
 def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, tuple[Finding, ...]]:
@@ -56,7 +58,10 @@ def find_all_plugins(settings: Settings, registry: Registry) -> tuple[Plugins, t
     declared = [action for module in found.modules.values() for action in collect_actions(module, registry)]
     actions, faults = check_actions(declared, registry)
     findings.extend(faults)
-    return Plugins(overrides, tuple(actions)), tuple(findings)
+    wanted = [worker for module in found.modules.values() for worker in collect_workers(module)]
+    workers, faults = check_workers(wanted, registry)
+    findings.extend(faults)
+    return Plugins(overrides, tuple(actions), workers), tuple(findings)
 
 
 def plugin_directory(settings: Settings, name: str) -> Path:

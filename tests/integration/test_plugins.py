@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from engine.auth.mint import mint_token
@@ -54,12 +55,13 @@ def blocks_of(page: str) -> list[str]:
 
 def write_plugins(folder: Path) -> Path:
     """The registry with the documented plug-ins beside it."""
-    override, action = blocks_of("docs/plugins.md")
+    override, action, worker = blocks_of("docs/plugins.md")
     for place, text in (
         ("resources.yaml", REGISTRY),
         ("data.yaml", DATA),
         ("resources/venue.py", override),
         ("actions/venue.py", action),
+        ("actions/venue_check.py", worker),
     ):
         (folder / place).parent.mkdir(exist_ok=True)
         (folder / place).write_text(text, encoding="utf-8")
@@ -102,6 +104,16 @@ async def test_the_documented_override_computes_defaults_and_refuses(clients: An
     assert refused.json["errors"][0]["pointer"] == "/capacity"
     changed = await client.send("PATCH", "/v3/crud/venue/ourRoom_12345678", {"city": "Chur"})
     assert (changed.status, changed.data["label"]) == (200, "Room (Chur)")
+
+
+async def test_the_documented_worker_follows_committed_writes(clients: Any) -> None:
+    client = clients("ourAccount_12345", "venue:read", "venue:write")
+    kept = await client.send("POST", "/v3/crud/venue/", {"name": "Barn", "city": "Thun", "capacity": 9})
+    made = await client.send("POST", "/v3/crud/venue/", {"name": "Shed", "city": "Thun", "capacity": 0})
+    with anyio.fail_after(20):
+        while (await client.get(f"/v3/crud/venue/{made.data['id']}")).data["city"] is not None:  # noqa: ASYNC110
+            await anyio.sleep(0.02)
+    assert (await client.get(f"/v3/crud/venue/{kept.data['id']}")).data["city"] == "Thun"
 
 
 async def test_the_documented_actions_read_and_write_as_the_caller(clients: Any) -> None:
