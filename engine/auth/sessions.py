@@ -20,9 +20,10 @@ from datetime import UTC, datetime
 
 import orjson
 
+from engine.auth.gather import Gather
 from engine.auth.moments import read_moment, store_moment
 from engine.auth.people import as_text, is_disabled
-from engine.io.storage import Database, Dialect, Row, Transaction
+from engine.io.storage import Database, Dialect, Row, Rows, Transaction
 from engine.language.ids import PUBLIC_ID_LENGTH, new_public_id
 from engine.principal import Account
 from engine.registry.kinds import KINDS
@@ -34,13 +35,20 @@ from engine.sql.sessions import (
     delete_ended,
     insert_session,
     select_network,
-    select_session,
+    select_sessions,
     update_marks,
     update_revoked,
     update_token,
 )
 from engine.sql.statement import Statement
-from engine.sql.users import PERSON_COLUMNS, person_source, select_people, update_password, update_sign_in
+from engine.sql.users import (
+    PERSON_COLUMNS,
+    PersonSource,
+    person_source,
+    select_people,
+    update_password,
+    update_sign_in,
+)
 
 FAMILY_BYTES, TURN_BYTES = 24, 32
 MAX_TOKEN = 200
@@ -131,6 +139,7 @@ class Sessions:
         self._database = database
         self._now = now
         self._people = _prepare(registry, database.dialect)
+        self._found = Gather(self._fetch_sessions)
 
     @property
     def has_people(self) -> bool:
@@ -157,9 +166,7 @@ class Sessions:
         """A sign-in by its public id; None where there is none, or its user is gone for good."""
         if self._people is None:
             return None
-        statement = self._people.by_session
-        rows = await self._database.fetch(statement.text, statement.arrange({"family": family}), point=True)
-        row = next((row for row in rows if row[0] == family), None)
+        row = next((row for row in await self._found.rows_of((family,)) if row[0] == family), None)
         if row is None:
             return None
         cells = dict(zip(SESSION_COLUMNS, row, strict=False))
@@ -256,6 +263,19 @@ class Sessions:
         binds = statement.arrange({**values, "network": hash_part(network)})
         return bool(await self._database.fetch(statement.text, binds, point=True))
 
+    # ------------------------------------------------------------ private
+
+    async def _fetch_sessions(self, families: Sequence[str]) -> Rows:
+        if self._people is None:
+            return ()
+        width = 1 << (len(families) - 1).bit_length()
+        statement = self._people.by_session.get(width)
+        if statement is None:
+            statement = select_sessions(self._people.source, width, self._database.dialect)
+            self._people.by_session[width] = statement
+        values = {f"family{index}": families[min(index, len(families) - 1)] for index in range(width)}
+        return await self._database.fetch(statement.text, statement.arrange(values), point=len(families) == 1)
+
 
 def read_token(text: str) -> RefreshToken | None:
     """Take a refresh token apart; None where it cannot be one."""
@@ -280,7 +300,8 @@ class _People:
     dialect: Dialect
     by_login: Statement
     by_login_in_account: Statement
-    by_session: Statement
+    source: PersonSource
+    by_session: dict[int, Statement]
     renew: Statement
     record: Statement | None
 
@@ -303,7 +324,8 @@ def _prepare(registry: Registry, dialect: Dialect) -> _People | None:
         dialect,
         select_people(source, user, dialect, most=MOST_PEOPLE, in_account=False),
         select_people(source, user, dialect, most=MOST_PEOPLE, in_account=True),
-        select_session(source, dialect),
+        source,
+        {},
         update_password(user, fields, dialect),
         update_sign_in(user, fields, dialect),
     )

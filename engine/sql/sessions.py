@@ -38,15 +38,21 @@ SESSION_COLUMNS = ("family", "family_hash", "token_hash", "user_id", "password_m
 _ROW = REFRESH_TOKENS.c
 
 
-def select_session(people: PersonSource, dialect: Dialect) -> Statement:
-    """A sign-in by the bind ``family``, with the user it belongs to: `SESSION_COLUMNS`, then `users.PERSON_COLUMNS`.
+def select_sessions(people: PersonSource, width: int, dialect: Dialect) -> Statement:
+    """Sign-ins, each with the user it belongs to: `SESSION_COLUMNS`, then `users.PERSON_COLUMNS`.
 
     There is no row where the user is gone for good.
+
+    Args:
+        people: Where users are read from.
+        width: How many are asked for, by the binds ``family0`` ….
+        dialect: For which database.
     """
     source = REFRESH_TOKENS.join(people.table, _ROW.user_id == people.key)
     chosen = select(*(_ROW[name] for name in SESSION_COLUMNS), *people.columns)
     chosen = chosen.select_from(people.join_account(source))
-    return compile_statement(chosen.where(_ROW.family == bindparam("family")), dialect)
+    wanted = _ROW.family.in_([bindparam(f"family{index}") for index in range(width)])
+    return compile_statement(chosen.where(wanted), dialect)
 
 
 @cache
