@@ -182,9 +182,12 @@ def _read_parent(
             asked.is_nowhere = not is_public_id(public_id)
             asked.path = words.resource.name if asked.is_nowhere else f"{name}/{public_id}/{parent.segment}"
             return
-    fields = [one.field for one in words.resource.relations.values() if one.kind == "one" and one.target == name]
+    resource = words.resource
+    fields = [one.field for one in resource.relations.values() if one.kind == "one" and one.target == name]
+    # What belongs to an account may point at accounts besides.
+    fields = [one for one in fields if resource.fields[one].role == "account"] or fields
     if len(fields) != 1:
-        _refuse(asked, "for_obj_type", f"{type_word[:80]!r} is nothing that {words.resource.name} belongs to.")
+        _refuse(asked, "for_obj_type", f"{type_word[:80]!r} is nothing that {resource.name} belongs to.")
         return
     asked.places[fields[0]] = "for_obj_id"
     if is_search:

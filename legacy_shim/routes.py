@@ -58,7 +58,7 @@ def find_place(path: str) -> Place | None:
     parts = path.split("/")
     if parts[-1] == "":
         parts.pop()
-    if len(parts) < 2 or parts[0]:
+    if len(parts) < 2 or parts[0] or not parts[1]:
         return None
     long_door, short_door = "/".join(parts[:3]), "/" + parts[1]
     if long_door in _DOORS:
