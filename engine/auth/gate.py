@@ -26,9 +26,7 @@ from engine.auth.sessions import Sessions
 from engine.auth.tokens import Claims, TokenVerifier, make_verifier, refuse
 from engine.errors import BadRequest, ErrorItem, Forbidden, StatementTimedOut, Unauthenticated, Unavailable
 from engine.io.storage import Database
-from engine.plan.read import not_found
-from engine.plan.rights import Rights, Verb
-from engine.plan.tenancy import require_account
+from engine.plan.rights import Rights
 from engine.principal import ANONYMOUS, Account, Principal
 from engine.registry.resource import Registry
 from engine.settings import Settings
@@ -278,23 +276,6 @@ def make_authenticator(
         cache_s=settings.token_cache_s,
         failures=RateLimiter(FAILURES_PER_MINUTE) if settings.rate_limit_per_minute else None,
     )
-
-
-def require(principal: Principal, rights: Rights, type_name: str, verb: Verb) -> None:
-    """Refuse what a caller may not do with a type.
-
-    Raises:
-        Unauthenticated: Nobody is asking, and the type is not public in this way.
-        NotFound: The type does not exist, or not for the caller.
-        Forbidden: He sees the type but may not do this; or it belongs to accounts and he to none.
-    """
-    if not rights.may(type_name, verb):
-        if principal.kind == "anonymous":
-            raise refuse()
-        if rights.sees(type_name):
-            raise Forbidden(f"You may not {verb.replace('_', ' ')} {type_name} with these credentials.")
-        raise not_found()
-    require_account(principal, rights.registry.types[type_name], rights)
 
 
 def require_scope(principal: Principal, rights: Rights, scope: str) -> None:

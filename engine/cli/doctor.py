@@ -1,6 +1,7 @@
 """`aether doctor`: looks through the rows for what was wrong before we came. It never changes anything.
 
-What is asked is decided in `sql/doctor.py`, and in the files of those types that look into their own rows.
+What is asked of rows is decided in `sql/doctor.py`, and in the files of those types that look into their own rows;
+what a server stands on besides is looked at in `surroundings.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import typer
 
 from engine.cli.examination import examine_rows
 from engine.cli.ground import lay_ground, read_settings
+from engine.cli.surroundings import look_around
 from engine.cli.terminal import remark, say
 from engine.io.reflect import reflect_structure
 from engine.io.structure import open_structure
@@ -26,7 +28,9 @@ def doctor(
         bool, typer.Option("--fix-plan", help="Print SQL that would mend it, to be read and run by a person.")
     ] = False,
 ) -> None:
-    """Look for wrong ids, dangling references, rows of the wrong account, missing indexes. Ends with 1 where some are.
+    """Look for wrong ids, dangling references, rows of the wrong account, missing indexes; at clock, cache and storage.
+
+    Ends with 1 where something is wrong.
 
     It reads whole tables: expect it to take a while on large ones.
     """
@@ -60,4 +64,9 @@ async def _examine(settings: Settings) -> Ailments:
         if ground.plugins is not None:
             async for probe in examine_rows(structure, registry, reflection, ground.plugins.overrides):
                 found.append((probe, 1))
+        async for seen in look_around(settings, structure, registry):
+            if isinstance(seen, Probe):
+                found.append((seen, 1))
+            else:
+                remark(seen)
     return found

@@ -6,20 +6,22 @@ back the children that carry that very time, and leaves alone those that were de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.errors import ForeignKeyUnknown, NotFound, StorageFault, ValueRefused
+from engine.errors import Conflict, ForeignKeyUnknown, NotFound, StorageFault, ValueRefused
 from engine.execute.faults import child_fault, in_use, lost, name_fault
 from engine.execute.present import account_of, plan_present, present_version, read_row, set_row
 from engine.execute.runtime import Runtime
 from engine.execute.session import Outcome, Session, WriteCall, announce, read_back, run_override, run_write
+from engine.execute.targets import is_visible, proven_targets, resolve_references
 from engine.io.resolver import ResolvedRow
 from engine.plan.nested import ChildWrite
 from engine.plan.read import not_found, plan_get
 from engine.plan.selection import id_selection
 from engine.plan.shape import Link, PlanContext, Selection
+from engine.plan.values import Draft, Reference
 from engine.plan.write import (
     MAX_ATTEMPTS,
     DeleteShape,
@@ -78,25 +80,70 @@ async def restore_object(runtime: Runtime, call: WriteCall, context: PlanContext
     reply = plan_get(resource, call.public_id, call.chain, call.search, context) if may_read else None
 
     async def work(session: Session) -> Outcome:
+        above = [parent.field for parent in resource.parents]
+        selection = Selection(resource.name, ("id", *above))
         for _ in range(MAX_ATTEMPTS + 1):
-            plan = plan_present(call, session, id_selection(resource.name), deleted="only")
-            row, _prepared = await read_row(session, plan)
+            row, _prepared = await read_row(session, plan_present(call, session, selection, deleted="only"))
             matched = require_version(resource, call.if_match, await present_version(session, call, row))
             ((stamp,),) = await session.fetch(StampShape(resource.name, session.viewer), {"row_id": row[0]}) or (
                 (None,),
             )
-            shape = UpdateShape(resource.name, session.viewer, (), state="deleted")
-            if stamp is not None and await set_row(session, resource, row, shape, {resource.soft_delete or "": None}):
+            draft, found = await _find_parents(session, resource, selection, row)
+            targets, binds = proven_targets(session, resource, draft, found)
+            shape = UpdateShape(resource.name, session.viewer, (), targets, state="deleted")
+            sets = {resource.soft_delete or "": None}
+            if stamp is not None and await set_row(session, resource, row, shape, sets, binds=binds):
                 account = await account_of(session, resource, call.public_id, row[0])
                 announce(session, resource, "restore", call.public_id, ResolvedRow(row[0], account))
                 await _restore_below(session, resource, [row[0]], stamp, deleted_field(resource))
-                found = await read_back(session, reply) if reply is not None else None
-                return Outcome(call.public_id, found, reply.warnings if reply else ())
+                shown = await read_back(session, reply) if reply is not None else None
+                return Outcome(call.public_id, shown, reply.warnings if reply else ())
+            await _require_parents(session, draft, found)
             if matched == "exact":
                 raise stale()
         raise lost()
 
     return await run_write(runtime, context, work, in_transaction=True, is_trial=call.is_trial)
+
+
+async def _find_parents(
+    session: Session, resource: Resource, selection: Selection, row: Row
+) -> tuple[Draft, dict[str, ResolvedRow]]:
+    """The parents of a row, as references whose targets a statement can prove to be there.
+
+    Raises:
+        Conflict: One is not there.
+    """
+    stands = {
+        selected.field.name: row[index]
+        for index, selected in enumerate(session.runtime.layout(selection), start=2)
+        if selected.field is not None and not selected.hops
+    }
+    draft = Draft()
+    for parent in resource.parents:
+        if stands.get(parent.field) is not None:
+            draft.references.append(Reference("", parent.field, parent.type, str(stands[parent.field])))
+    found = await resolve_references(session, draft)
+    for reference in draft.references:
+        if reference.field not in found:
+            raise _orphaned(session, reference)
+    return draft, found
+
+
+async def _require_parents(session: Session, draft: Draft, found: Mapping[str, ResolvedRow]) -> None:
+    """Refuse to restore below what is deleted: nobody could reach it by its path.
+
+    Raises:
+        Conflict: A parent is not there for the caller.
+    """
+    for reference in draft.references:
+        if not await is_visible(session, reference.type, found[reference.field].row_id):
+            raise _orphaned(session, reference)
+
+
+def _orphaned(session: Session, reference: Reference) -> Conflict:
+    title = session.runtime.registry.types[reference.type].title.lower()
+    return Conflict(f"The {title} that it stands under is not there; restore that first.")
 
 
 async def delete_child(session: Session, write: ChildWrite, parent_id: str) -> None:

@@ -7,11 +7,14 @@ live in files that all of them read (prometheus_client's multiprocess mode), so 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from engine.observe import (
     BlobsFailed,
@@ -33,6 +36,7 @@ SHARED_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 MAX_ROUTES = 500
 OTHER = "other"
+_SHARED_FILE = re.compile(r"_(\d+)\.db$")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 COUNTED: dict[type, tuple[str, str]] = {
@@ -58,13 +62,6 @@ def share_metrics(directory: Path) -> None:
     for left in directory.glob("*.db"):
         left.unlink(missing_ok=True)
     os.environ[SHARED_VARIABLE] = str(directory)
-
-
-def forget_process(pid: int) -> None:
-    """Tell the shared metrics that a worker has ended."""
-    if SHARED_VARIABLE in os.environ:
-        forget: Callable[[int], None] = mark_process_dead
-        forget(pid)
 
 
 class Metrics:
@@ -123,6 +120,7 @@ class Metrics:
         shared = CollectorRegistry()
         collect: Callable[[CollectorRegistry], object] = MultiProcessCollector
         collect(shared)
+        shared.register(_Workers(Path(os.environ[SHARED_VARIABLE])))
         return generate_latest(shared)
 
     def _children(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
@@ -137,3 +135,39 @@ class Metrics:
             if OTHER not in (route, method):
                 self._served[key] = found
         return found
+
+
+class _Workers(Collector):
+    """Memory, processor time and files of each worker that lives, by its number; read when they are asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, each with a sample for every worker."""
+        families: dict[str, Metric] = {}
+        for pid in self._find():
+            collect: Callable[[], Iterable[Metric]] = ProcessCollector(pid=_always(pid), registry=None).collect
+            for family in collect():
+                known = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                for sample in family.samples:
+                    known.add_sample(sample.name, {"pid": str(pid)}, sample.value)
+        yield from families.values()
+
+    def _find(self) -> list[int]:
+        """Those that have left a file and are children of our own parent: numbers of the dead are given again."""
+        found = {int(match[1]) for path in self._directory.glob("*.db") if (match := _SHARED_FILE.search(path.name))}
+        return sorted(pid for pid in found | {os.getpid()} if _parent_of(pid) == os.getppid())
+
+
+def _always(pid: int) -> Callable[[], int]:
+    return lambda: pid
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        # What stands before the last bracket is the program's name, which may hold anything.
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(stat.rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None

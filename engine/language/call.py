@@ -1,7 +1,6 @@
-"""The call: one request as values, before anything of it is checked against the registry.
+"""Headers that belong to the meaning of a call: preferences, preconditions, the type of the body.
 
-Also the headers that belong to its meaning: preferences, preconditions, the
-body's type. How a request is read off the wire is `http/call.py`'s business.
+How a request is read off the wire is `http/call.py`'s business.
 """
 
 from __future__ import annotations
@@ -9,13 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from engine.errors import BadRequest, ErrorItem, UnsupportedMediaType
-from engine.language.search import DeletedMode, SearchBody
-from engine.principal import Principal
-
-Verb = Literal["list", "search", "get", "create", "update", "replace", "delete", "restore", "move", "options"]
 
 MAX_HEADER = 8_192
 MAX_TAGS = 100
@@ -60,37 +54,6 @@ class Preferences:
 
 
 NO_PREFERENCES = Preferences()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request for a resource type.
-
-    Attributes:
-        verb: What is asked.
-        type_name: Of the path; not known to exist.
-        chain: Types and public ids of the parents in the path, outermost first.
-        public_id: Of the object, where the path names one.
-        search: The search of a list, search or options call; on others `fields` and `expand` of it count.
-        body: The decoded body of a write.
-        deleted: Whether soft-deleted objects are wanted.
-        is_hard: Delete for good.
-        is_trial: ``validate_only``: do everything, keep nothing.
-    """
-
-    verb: Verb
-    type_name: str
-    principal: Principal
-    chain: tuple[tuple[str, str], ...] = ()
-    public_id: str | None = None
-    search: SearchBody | None = None
-    body: object = None
-    preferences: Preferences = NO_PREFERENCES
-    if_match: Precondition | None = None
-    if_none_match: Precondition | None = None
-    deleted: DeletedMode = "exclude"
-    is_hard: bool = False
-    is_trial: bool = False
 
 
 def parse_preferences(header: str) -> Preferences:

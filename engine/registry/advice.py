@@ -102,7 +102,7 @@ def _advise_table(resource: Resource, said: TypeDeclaration, table: ReflectedTab
 
 def _advise_indexes(resource: Resource, table: ReflectedTable, dialect: str, path: Path, report: Report) -> None:
     """Fields that may be searched but have no index: one finding for a type, with the DDL for all."""
-    if table.is_view:
+    if table.is_view or _is_ours(resource, table):
         return
     missing = list(_unindexed(resource, table))
     if missing:
@@ -110,6 +110,12 @@ def _advise_indexes(resource: Resource, table: ReflectedTable, dialect: str, pat
         message = f"{resource.name} can be searched by {', '.join(field.name for field in missing)} without an index"
         help_ = "make the indexes that are worth it, and take out of `search` what nobody asks"
         report.add("W103", (*path, "search"), message, at_key=True, help=help_, notes=ddl)
+
+
+def _is_ours(resource: Resource, table: ReflectedTable) -> bool:
+    """Whether `aether migrate` made the table: then it has the indexes that its author asked for under `indexes`."""
+    created = table.columns.get(resource.created or "")
+    return created is not None and created.is_utc and created.type.startswith("datetime")
 
 
 def _unindexed(resource: Resource, table: ReflectedTable) -> Iterator[Field]:

@@ -341,7 +341,8 @@ PAGES: Mapping[str, Page] = {
     ),
     "W103": Page(
         "searchable without an index",
-        "Each such search reads all rows of the account. The notes have the DDL.",
+        "Each such search reads all rows of the account. The notes have the DDL. Of tables that `aether migrate` made "
+        "nothing is said: `indexes` decides there.",
     ),
     "W104": Page(
         "account not decided",

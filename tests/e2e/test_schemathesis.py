@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ SEGMENTS = {
 }  # fmt: skip
 SHORT_EXAMPLES = 2
 LONG_EXAMPLES = 25
+SHORT_WALKS, LONG_WALKS, STEPS = 6, 300, 8
+# Links lead to objects.
+BESIDE = r"/(search|options|schema)$"
 # Too large, too slow, too busy: not what these requests are about.
 ASIDE = {408, 413, 503}
 
@@ -91,6 +95,80 @@ def test_schemathesis_finds_no_fault_and_no_unknown_reply(site: Site, who: str) 
 @pytest.mark.parametrize("who", CALLERS)
 def test_schemathesis_finds_nothing_in_any_operation(site: Site, who: str) -> None:
     _try_all(site, who, LONG_EXAMPLES, re.compile(""))
+
+
+@pytest.mark.parametrize("who", ["admin", "operator"])
+def test_walks_along_the_links_find_no_fault(site: Site, who: str) -> None:
+    _walk(site, who, SHORT_WALKS, r"^/v3/crud/journal(/|$)")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("who", ["admin", "operator"])
+def test_long_walks_along_all_links_find_no_fault(site: Site, who: str) -> None:
+    _walk(site, who, LONG_WALKS, r"^/v3/crud/[a-z]")
+
+
+def _walk(site: Site, who: str, walks: int, wanted: str) -> None:
+    """Creates, reads, changes, deletes and restores, one after another, each of what the one before answered."""
+    document = requests.get(f"{site.base}/openapi.json", headers=site.headers[who], timeout=30).json()
+    schema = schemathesis.openapi.from_dict(shallow(document))
+    schema.config.update(base_url=site.base)
+    schema.config.generation.update(allow_x00=False)
+    steps: Counter[str] = Counter()
+    machine: Any = schema.include(path_regex=wanted).exclude(path_regex=BESIDE).as_state_machine()
+
+    class Walk(machine):  # type: ignore[misc]
+        """One caller's."""
+
+        def setup(self) -> None:
+            self.answered: set[str] = set()
+            self.chance = random.Random(0)
+
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"session": site.session, "headers": site.headers[who]}
+
+        def before_call(self, case: Any) -> None:
+            # What a link has brought stays as it is.
+            brought = {name: id_ for name, id_ in (case.path_parameters or {}).items() if id_ in self.answered}
+            _settle(case, site, who, self.chance)
+            if brought:
+                case.path_parameters.update(brought)
+                steps["linked"] += 1
+
+        def after_call(self, response: Any, case: Any) -> None:
+            super().after_call(response, case)
+            steps[f"{case.method} {response.status_code // 100}xx"] += 1
+            assert response.status_code not in (500, 501, 502), (
+                f"{case.method} {case.formatted_path} {case.body!r:.800}"
+            )
+            if response.status_code in (200, 201) and "application/json" in response.headers["content-type"]:
+                data = response.json().get("data")
+                found = data if isinstance(data, list) else [data]
+                self.answered.update(one["id"] for one in found if isinstance(one, dict) and "id" in one)
+
+        def validate_response(self, response: Any, case: Any, *_: Any, **__: Any) -> None:
+            if response.status_code in ASIDE:
+                return
+            left_out = [positive_data_acceptance] if _is_lawful(response, case, site) else []
+            case.validate_response(
+                response, headers=site.headers[who], excluded_checks=left_out, recorder=self.recorder
+            )
+
+    Walk.run(
+        settings=settings(
+            max_examples=walks,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    # The walk went along links, and what it did there was done.
+    assert steps["linked"] > walks / 4, steps
+    assert steps["POST 2xx"], steps
+    assert steps["GET 2xx"], steps
 
 
 def _try_all(site: Site, who: str, examples: int, wanted: re.Pattern[str]) -> None:

@@ -56,6 +56,9 @@ def test_several_workers_serve_and_count_together(settings: Settings, tmp_path: 
                 if line.startswith("aether_requests_total{") and 'route="/health/live"' in line
             )
         assert counted >= 40
+        memories = [line for line in lines if line.startswith("process_resident_memory_bytes{")]
+        assert len(memories) == len(set(memories)) == 2
+        assert all(float(line.rsplit(" ", 1)[1]) > 10_000_000 for line in memories)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(STOP_S) == 0
     for line in server.log_lines():

@@ -241,7 +241,10 @@ def test_a_migration_says_what_it_does_and_has_nothing_to_do_the_second_time(run
     assert "Done: " in done.stdout
     assert run("migrate").stdout == "The database has all that the registry needs.\n"
     assert run("migrate", "--dry-run").stdout == "The database has all that the registry needs.\n"
-    assert run("check", "--db").exit_code == 0
+    result = run("check", "--db")
+    assert result.exit_code == 0
+    # The tables are ours: their indexes are what the registry asks for.
+    assert "W103" not in result.stdout + result.stderr
 
 
 def test_a_migration_needs_a_registry(run: Run) -> None:

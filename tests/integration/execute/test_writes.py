@@ -336,6 +336,24 @@ async def test_soft_deleted_children_follow_and_come_back_with_it(database_url: 
             await engine.restore("journal", journal)
 
 
+async def test_nothing_is_restored_below_what_is_deleted(database_url: str) -> None:
+    async with running(database_url) as engine:
+        journal = await engine.make("journal", {"name": "J", "entry": [{"title": "1"}, {"title": "2"}]})
+        rows = await engine.database.fetch("SELECT id_random FROM entry ORDER BY title")
+        alone, along = (row[0] for row in rows)
+        await engine.delete("entry", alone)
+        await engine.delete("journal", journal)
+        for entry in (alone, along):
+            with pytest.raises(Conflict, match="journal that it stands under is not there; restore that first"):
+                await engine.restore("entry", entry)
+            with pytest.raises(NotFound):
+                await engine.get("entry", entry)
+        await engine.restore("journal", journal)
+        assert (await engine.get("entry", along))["title"] == "2"
+        await engine.restore("entry", alone)
+        assert (await engine.get("entry", alone))["title"] == "1"
+
+
 async def test_a_hard_delete_takes_children_by_their_rules(database_url: str) -> None:
     async with running(database_url) as engine:
         person = await engine.make("person", {"name": "P"})
@@ -458,6 +476,19 @@ async def test_a_type_may_demand_a_version(database_url: str) -> None:
         with pytest.raises(PreconditionRequired):
             await engine.delete("person", public_id)
         assert (await engine.patch("person", public_id, {"name": "b"}, if_match="*"))["name"] == "b"
+
+
+async def test_children_that_demand_a_version_are_not_changed_from_their_parents_body(database_url: str) -> None:
+    async with running(database_url) as engine:
+        journal = await engine.make("journal", {"name": "J", "entry": [{"title": "1"}]})
+        ((entry,),) = await engine.database.fetch("SELECT id_random FROM entry")
+        object.__setattr__(engine.registry.types["entry"], "if_match_required", True)
+        for change in ({"update": [{"id": entry, "title": "2"}]}, {"delete": [entry]}):
+            with pytest.raises(PreconditionRequired):
+                await engine.patch("journal", journal, {"name": "K", "entry": change})
+        assert (await engine.get("journal", journal))["name"] == "J"
+        assert (await engine.get("entry", entry))["title"] == "1"
+        await engine.patch("journal", journal, {"entry": {"create": [{"title": "3"}]}})
 
 
 async def test_writes_are_announced_after_the_commit(database_url: str) -> None:
