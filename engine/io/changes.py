@@ -55,11 +55,13 @@ class Changes:
         watched: Types that somebody follows live, here or in another process; writes take images of their rows, and of
             no others.
         row_sink: Takes what was made of those rows.
+        unwatched: Types that were written though nobody was known to follow them; emptied by who asks who follows.
     """
 
     def __init__(self) -> None:
         self.watched: frozenset[str] = frozenset()
         self.row_sink: RowSink | None = None
+        self.unwatched: set[str] = set()
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,6 +88,9 @@ class Changes:
         """Tell all subscribers, in order, of writes that are committed."""
         for queue in self._queues.values():
             queue.add(changes)
+        for change in changes:
+            if change.type not in self.watched:
+                self.unwatched.add(change.type)
 
     def announce_rows(self, rows: Sequence[RowChange], unseen: Collection[str]) -> None:
         """Tell who follows of one commit.

@@ -36,6 +36,7 @@ COMMAND_TIMEOUT_S = 1.0
 BLOCK_MS = 1_000
 READ_TIMEOUT_S = 3.0
 PAUSE_S = 0.25
+MAX_CANCELS = 5
 LAG_S = 3.0
 MAX_WAITING = 10_000
 BATCH = 100
@@ -97,6 +98,8 @@ class RedisStream:
         self._place = ""
         self._has_marked = False
         self._is_away = False
+        self._is_closed = False
+        self._confirmed: set[str] = set()
         self._others: dict[str, _Node] = {}
         self._reading: asyncio.Task[None] | None = None
         self._is_reading = asyncio.Event()
@@ -118,10 +121,14 @@ class RedisStream:
         with suppress(TimeoutError):
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 await self._is_sent.wait()
+        self._is_closed = True
         for task in (*self._tasks, *([self._reading] if self._reading else [])):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            # The client may swallow a cancellation while it connects.
+            for _ in range(MAX_CANCELS):
+                task.cancel()
+                done, _late = await asyncio.wait([task], timeout=PAUSE_S)
+                if done:
+                    break
         with suppress(*_FAULTS):
             await self._watch.leave()
         await self._client.aclose()
@@ -150,16 +157,20 @@ class RedisStream:
 
     async def watch(self, types: Collection[str]) -> None:
         """Have every process put the changes of some types in; where Redis is away, this one."""
-        is_new = self._watch.add(types)
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
-        if not is_new:
+        self._watch.add(types)
+        if self._confirmed.issuperset(types):
             return
         try:
             async with asyncio.timeout(ALIVE_S + COMMAND_TIMEOUT_S):
-                await self._watch.renew()
+                # Before the first place there is: what is watched since then can be gone on with from there.
+                try:
+                    await self._watch.renew()
+                finally:
+                    if self._reading is None:
+                        self._reading = asyncio.create_task(self._read())
                 await self._is_reading.wait()
                 await self._watch.wait_for_others(frozenset(types))
+                self._confirmed.update(types)
         except _FAULTS:
             # They will be told to look again when it is back.
             self._lose("watch")
@@ -167,6 +178,7 @@ class RedisStream:
     def unwatch(self, types: Collection[str]) -> None:
         """End what `watch` began."""
         self._watch.drop(types)
+        self._confirmed &= self._watch.followed
 
     async def replay(self, since: str, upto: str, types: Collection[str]) -> list[Arrival] | None:
         """What came from one place to another."""
@@ -188,14 +200,15 @@ class RedisStream:
     # ------------------------------------------------------------ who watches what
 
     async def _beat(self) -> None:
-        while True:
+        while not self._is_closed:
             try:
                 async with asyncio.timeout(COMMAND_TIMEOUT_S):
                     heard = await self._watch.ask()
                 self._is_away = False
-                if heard.was_silent and self._changes.watched:
-                    # Whoever began to watch meanwhile did not wait for this process: its writes are lost to him.
-                    self._report_loss()
+                written, self._changes.unwatched = self._changes.unwatched, set()
+                if heard.was_silent:
+                    # Whoever began to watch meanwhile did not wait for this process: he looks again at what it wrote.
+                    self._changes.announce_rows((), written & self._changes.watched)
                 self._compare(heard.sent)
             except _FAULTS:
                 self._lose("beat")
@@ -218,7 +231,7 @@ class RedisStream:
     # ------------------------------------------------------------ putting in
 
     async def _send(self) -> None:
-        while True:
+        while not self._is_closed:
             while not self._waiting:
                 self._is_sent.set()
                 self._has_waiting.clear()
@@ -262,7 +275,7 @@ class RedisStream:
     async def _read(self) -> None:
         """Take entries out, from now on; after each loss of Redis anew, from then on."""
         last: bytes | None = None
-        while True:
+        while not self._is_closed:
             try:
                 if last is None:
                     last = await self._mark()

@@ -69,14 +69,18 @@ class RedisWatch:
         self._watched = Watched()
         self._known_until: dict[str, float] = {}
         self._renewed_at = 0.0
-        self._heard_at = time.monotonic()
+        # Nobody has waited for this process yet.
+        self._heard_at = -ALIVE_S
 
-    def add(self, types: Collection[str]) -> bool:
-        """Count a follower; whether other processes have yet to hear of the types."""
-        is_new = not set(types) <= self._watched.followed
+    @property
+    def followed(self) -> frozenset[str]:
+        """Types that somebody follows here."""
+        return self._watched.followed
+
+    def add(self, types: Collection[str]) -> None:
+        """Count a follower."""
         self._watched.add(types)
         self.settle()
-        return is_new
 
     def drop(self, types: Collection[str]) -> None:
         """Count one less."""
