@@ -120,5 +120,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly which services were missing."""
-    for line in services.missing():
+    is_parallel = bool(terminalreporter.config.getoption("numprocesses", None))
+    for line in services.missing(are_asked=is_parallel):
         terminalreporter.write_line(f"NOT TESTED: {line}", yellow=True, bold=True)

@@ -14,15 +14,23 @@ import secrets
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncmy
 import asyncmy.errors
 import pytest
 import redis
 
+
+def _own_redis(url: str) -> str:
+    """Tests that run side by side would empty Redis under one another: each process of pytest-xdist has a database."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{int(parts.path.strip('/') or 0) + number}"))
+
+
 MARIADB_URL = os.environ.get("AETHER_TEST_MARIADB_URL", "mysql+asyncmy://root@127.0.0.1:3306").rstrip("/")
-REDIS_URL = os.environ.get("AETHER_TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
+REDIS_URL = _own_redis(os.environ.get("AETHER_TEST_REDIS_URL", "redis://127.0.0.1:6379/9"))
 ARE_REQUIRED = os.environ.get("AETHER_TEST_REQUIRE_SERVICES") == "1"
 CONNECT_TIMEOUT_S = 2
 
@@ -37,9 +45,14 @@ def require_redis() -> None:
     _require(_redis_fault())
 
 
-def missing() -> list[str]:
-    """Say which services a test asked for in vain."""
-    return [fault for probe in (_mariadb_fault, _redis_fault) if probe.cache_info().currsize and (fault := probe())]
+def missing(*, are_asked: bool) -> list[str]:
+    """Say which services a test asked for in vain.
+
+    Args:
+        are_asked: Tests of other processes have asked for them, which this one cannot know.
+    """
+    probes = [probe for probe in (_mariadb_fault, _redis_fault) if are_asked or probe.cache_info().currsize]
+    return [fault for probe in probes if (fault := probe())]
 
 
 @contextmanager
