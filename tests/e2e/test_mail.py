@@ -263,16 +263,20 @@ async def test_a_mail_belongs_to_the_account_that_sent_it(office: Office) -> Non
     assert sure.status == 202
 
 
-async def test_only_the_action_writes_mails(office: Office) -> None:
+async def test_only_the_action_says_what_is_sent_to_whom(office: Office, post: Post) -> None:
     template = await office.template()
-    for body in ({}, {"email_template_id": template}):
-        assert (await office.admin.send("POST", "/v3/crud/email/", body)).status == 403
+    empty = await office.admin.send("POST", "/v3/crud/email/", {"email_template_id": template, "note": "?"})
+    assert (empty.status, empty.data["status"], empty.data["to"]) == (201, None, None)
     for field in ("to", "subject", "body_text", "status", "attempts", "sent_on"):
         assert (await office.admin.send("POST", "/v3/crud/email/", {field: "x"})).status == 422
     mail_id = await office.sent()
     await office.wait_until(mail_id, is_done)
-    changed = await office.admin.send("PATCH", f"/v3/crud/email/{mail_id}", {"status": "queued"})
-    assert changed.status == 422
+    for field, value in (("status", "queued"), ("to", ["evil@example.org"]), ("email_template_id", None)):
+        changed = await office.admin.send("PATCH", f"/v3/crud/email/{mail_id}", {field: value})
+        assert changed.status == 422, str(changed)
+    assert (await office.admin.send("PATCH", f"/v3/crud/email/{mail_id}", {"note": "seen"})).status == 200
+    assert len(post.envelopes) == 1
+    assert (await office.mail(empty.data["id"]))["status"] is None
     assert (await office.send(by=office.client(scopes=["*:*"]))).status == 403
     reader = office.client(scopes=["*:read", "action:email_send"])
     assert (await office.send(by=reader)).status == 403
