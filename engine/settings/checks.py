@@ -100,8 +100,16 @@ def check_networks(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def check_storage_url(value: str) -> str:
     """A directory, or an S3 bucket with a prefix."""
-    if not value.startswith(("file:", "s3://")):
+    parts = urlsplit(value)
+    if value.startswith("s3://"):
+        if not parts.netloc:
+            raise ValueError("the bucket is missing")
+        if "//" in parts.path or parts.query or parts.fragment:
+            raise ValueError("the prefix has empty parts, or something behind it")
+    elif not value.startswith("file:"):
         raise ValueError("unknown kind of storage")
+    elif not value.removeprefix("file:").strip("/"):
+        raise ValueError("the path is missing")
     return value
 
 

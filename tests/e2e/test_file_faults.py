@@ -17,6 +17,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from random import Random
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -25,7 +26,7 @@ from engine import faultpoints
 from engine.auth.mint import EVERYTHING, mint_token
 from engine.language.ids import new_public_id
 from engine.settings import Settings
-from tests.support.blobs import contents, leftovers, store_at
+from tests.support.blobs import contents, digest_of, leftovers, store_at
 from tests.support.ledger import Ledger, Sender, check_clean, check_files, clean_up
 from tests.support.mortal import mortals
 from tests.support.serving import ROOT, SECRET, Client, make_settings, prepare, running, serving
@@ -264,3 +265,29 @@ async def settle_within(application: Application, settings: Settings) -> tuple[C
     event = await client.send("POST", "/v3/crud/event/", EVENT)
     assert event.status == 201, event
     return client, event.data["id"]
+
+
+NAMES = ["a\r\nSet-Cookie: x=1", "../../etc/x", "C:\\x", '"; filename*=', "x" * 10_240, "🙂", "/abs", "lock", "tmp"]
+
+
+async def test_no_name_of_a_file_becomes_a_path(sqlite_url: str, tmp_path: Path) -> None:
+    root = tmp_path / "outer" / "blobs"
+    settings = make_settings(sqlite_url, REGISTRY, storage_url=f"file:{root}")
+    await prepare(settings)
+    before = paths_below(tmp_path, root)
+    async with running(settings) as app:
+        client, event = await settle_within(app.engine.application, settings)
+        for name in NAMES:
+            target = f"/v3/action/event/{event}/file?file_name={quote(name)}"
+            reply = await client.send("POST", target, raw=[name.encode()], headers=BINARY)
+            assert reply.status in (201, 422), reply
+    assert paths_below(tmp_path, root) - before <= {tmp_path / "outer"}
+    places = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    expected = {digest_of(name.encode()) for name in NAMES}
+    assert places <= {f"{digest[:2]}/{digest[2:4]}/{digest}" for digest in expected} | {"lock"}
+    assert len(places) > 2
+
+
+def paths_below(folder: Path, without: Path) -> set[Path]:
+    """What lies in a folder, but for one part of it and the database."""
+    return {path for path in folder.rglob("*") if without not in (path, *path.parents) and "sqlite3" not in path.name}

@@ -26,7 +26,7 @@ from typing import Self, TypeVar
 from engine.errors import Unavailable
 from engine.io.blobs.faults import refuse
 from engine.io.blobs.hot import SMALL_BYTES, HotBlobs, MemoryBlob, is_whole
-from engine.io.blobs.incoming import DirectoryUpload, open_temporary
+from engine.io.blobs.incoming import DirectoryUpload, open_temporary, sync_directory
 from engine.io.blobs.store import CHUNK_BYTES, Leftover, OpenBlob, Stored, Upload, is_digest, require_digest
 
 T = TypeVar("T")
@@ -312,6 +312,9 @@ def _make_directories(path: Path, root: Path) -> None:
     """Make a directory and those between it and the root, which is made as well, readable by ours alone."""
     try:
         path.mkdir(mode=DIRECTORY_MODE)
+        if path == root:
+            # What lies in it outlasts a loss of power only with the directory itself.
+            sync_directory(path.parent)
     except FileExistsError:
         return
     except FileNotFoundError:
