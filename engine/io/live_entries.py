@@ -19,9 +19,10 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-MAX_IMAGE_BYTES = 32 * 1024
+MAX_IMAGE_BYTES = 16 * 1024
 MAX_VALUE_BYTES = 256
 ROWS_PER_ENTRY = 100
+ROW_BYTES, VALUE_BYTES = 100, 16
 
 _NONCE_BYTES = 12
 _BINDING = b"aether live entry"
@@ -100,6 +101,15 @@ def make_image(values: Sequence[Any]) -> Image:
         return Image(tuple(values))
     kept = tuple(None if index in omitted else value for index, value in enumerate(values))
     return Image(kept, frozenset(omitted))
+
+
+def size_of(row: RowChange) -> int:
+    """About how many bytes a row's change holds."""
+    size = ROW_BYTES
+    for image in (row.before, row.after):
+        if image is not None:
+            size += sum(len(value) if isinstance(value, (str, bytes)) else VALUE_BYTES for value in image.values)
+    return size
 
 
 def seal_entry(entry: Entry, *, key: bytes) -> bytes:

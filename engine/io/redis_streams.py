@@ -37,6 +37,7 @@ BLOCK_MS = 1_000
 READ_TIMEOUT_S = 3.0
 PAUSE_S = 0.25
 MAX_CANCELS = 5
+MAX_KEPT_BYTES, MIN_KEPT, USUAL_OVER = 64 * 1024 * 1024, 100, 100
 LAG_S = 3.0
 MAX_WAITING = 10_000
 BATCH = 100
@@ -99,6 +100,7 @@ class RedisStream:
         self._has_marked = False
         self._is_away = False
         self._is_closed = False
+        self._usual_bytes = 1_000.0
         self._confirmed: set[str] = set()
         self._others: dict[str, _Node] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -241,7 +243,7 @@ class RedisStream:
                 async with asyncio.timeout(COMMAND_TIMEOUT_S), self._client.pipeline(transaction=False) as pipe:
                     for entry in batch:
                         sealed = seal_entry(entry, key=self._key)
-                        pipe.xadd(self._entries, {b"e": sealed}, maxlen=MAX_KEPT, approximate=True)
+                        pipe.xadd(self._entries, {b"e": sealed}, maxlen=self._room_for(len(sealed)), approximate=True)
                     await pipe.execute()
             except _FAULTS:
                 self._lose("send")
@@ -253,6 +255,11 @@ class RedisStream:
                 if self._waiting and self._waiting[0] is entry:
                     self._waiting.popleft()
             self._sent = batch[-1].number
+
+    def _room_for(self, size: int) -> int:
+        """How many entries of late's sizes Redis is to keep."""
+        self._usual_bytes += (size - self._usual_bytes) / USUAL_OVER
+        return max(MIN_KEPT, min(MAX_KEPT, int(MAX_KEPT_BYTES / self._usual_bytes)))
 
     def _tell_here(self) -> None:
         """Serve this process's followers while nobody else can be."""

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.io.changes import Changes
-from engine.io.live_entries import ROWS_PER_ENTRY, Entry, RowChange
+from engine.io.live_entries import ROWS_PER_ENTRY, Entry, RowChange, size_of
 
 LINGER_S = 120.0
 """How long changes go on being kept for somebody who was following and is gone: he may be back."""
 
 MAX_KEPT = 10_000
-MAX_KEPT_ROWS = 20_000
+MAX_KEPT_BYTES = 32 * 1024 * 1024
 MAX_REPLAY = 1_000
 
 
@@ -126,7 +126,8 @@ class LocalStream:
         self._digest = digest
         self._epoch = secrets.token_urlsafe(6)
         self._kept: deque[Arrival] = deque()
-        self._rows = 0
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self._number = 0
         self._given = 0
         self._since: dict[str, int] = {}
@@ -154,10 +155,11 @@ class LocalStream:
             self._kept.append(
                 Arrival(f"{self._epoch}-{self._number}", Entry(self._epoch, self._number, self._digest, part))
             )
-            self._rows += len(part)
-        while len(self._kept) > MAX_KEPT or self._rows > MAX_KEPT_ROWS:
-            gone = self._kept.popleft()
-            self._rows -= len(gone.entry.rows) if gone.entry is not None else 0
+            self._sizes.append(sum(map(size_of, part)))
+            self._bytes += self._sizes[-1]
+        while len(self._kept) > MAX_KEPT or (self._bytes > MAX_KEPT_BYTES and len(self._kept) > 1):
+            self._kept.popleft()
+            self._bytes -= self._sizes.popleft()
         self._has_come.set()
         self._settle()
 

@@ -179,6 +179,8 @@ async def start_engine(settings: Settings, sinks: Sinks) -> Engine:
     if outermost is not application:
         uses.start()
     live.start()
+    if settings.workers > 1 and settings.redis_url is None:
+        observe(Notice("Without Redis, live changes of one worker are not told by the others.", level="warning"))
     workers = Workers(plugins.workers, runtime, settings)
     workers.start()
     tasks = [] if limiter is None else [asyncio.create_task(limiter.run())]

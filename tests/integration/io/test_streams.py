@@ -110,6 +110,19 @@ async def test_a_ring_gives_what_comes_and_says_what_was_pushed_out(monkeypatch:
     assert await stream.replay("other-1", stream.place, ["note"]) is None
 
 
+async def test_a_ring_of_large_rows_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_KEPT_BYTES", 30_000)
+    changes = Changes()
+    stream = LocalStream(changes, "d")
+    stream.start()
+    await stream.watch(["note"])
+    for number in range(9):
+        image = Image((number, "x" * 5_000))
+        changes.announce_rows([RowChange("note", f"p{number}", number, 7, 1, image, image)], ())
+    assert (await take(stream)).entry is None
+    assert [number_of(await take(stream)) for _ in range(2)] == [7, 8]
+
+
 async def test_a_ring_does_not_know_what_was_written_while_nobody_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "LINGER_S", 0.0)
     changes = Changes()
