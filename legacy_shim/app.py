@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from engine import TRANSLATION, Host, InnerReply, Translation
+from engine import TRANSLATION, Host, InnerReply, OldRoute, Registry, Translation
 from legacy_shim import deprecation
 from legacy_shim.replies import shape_reply
 from legacy_shim.routes import Place, find_place
@@ -103,6 +103,11 @@ class _Exchange:
         shapes = self._place.version.shapes
         status, body, headers, content_type = shape_reply(call, self._words, self._everything, shapes, reply)
         return status, body, (*headers, *more), content_type
+
+
+def list_routes(registry: Registry) -> tuple[OldRoute, ...]:
+    """The old routes for each type of a registry; what the engine asks to tell which of them nobody uses."""
+    return deprecation.list_routes(registry)
 
 
 def make_layer(inside: Application, host: Host) -> LegacyLayer:
