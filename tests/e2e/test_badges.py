@@ -6,18 +6,23 @@ import io
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pypdfium2
 import pytest
 import zxingcpp
+from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from engine.language.ids import new_public_id
+from tests.support.attack import sql_for
 from tests.support.desk import PLACE, Desk, layout, made, make_client, open_desk, png, text_item
-from tests.support.serving import Client
+from tests.support.layouts import odd_layouts
+from tests.support.serving import ROOT, Client
+from tests.support.stage import Stage, stage_on
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -301,3 +306,33 @@ async def test_the_document_of_badges_names_the_action(desk: Desk) -> None:
     ]
     assert set(operation["responses"]["200"]["content"]) == {"image/svg+xml", "application/pdf", "image/png"}
     assert re.search("422", operation["description"])
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(odd_layouts())
+def test_whatever_lies_in_the_table_is_drawn_or_a_refusal_with_places(laid: Stage, document: Any) -> None:
+    admin = laid.new_account("Odd")
+    about = {"name": "E", "starts_on": "2026-09-10T09:00:00Z"}
+    event = admin.send("POST", "/v3/crud/event/", about).data["id"]
+    body = {"event_id": event, "name": "T", "layout": layout(), "is_default": True}
+    template = admin.send("POST", "/v3/crud/event_badge_template/", body).data["id"]
+    person = {"event_id": event, "given_name": "A", "family_name": "B"}
+    badge = admin.send("POST", "/v3/crud/event_badge/", person).data["id"]
+    database = laid.app.engine.database
+    sql = sql_for(database, "UPDATE event_badge_template SET layout = ? WHERE id_random = ?")
+    laid.run(database.execute(sql, (json.dumps(document), template)))
+    replies = [admin.get(f"/v3/action/event_badge/{badge}/render?format={name}") for name in ("svg", "pdf", "png")]
+    assert {reply.status for reply in replies} in ({200}, {422}), str(replies[0])
+    saved = admin.send("POST", "/v3/crud/event_badge_template/?validate_only=true", {**body, "layout": document})
+    if saved.status == 200:
+        assert replies[0].status == 200, str(replies[0])
+    if replies[0].status == 422:
+        assert saved.status == 422
+        assert all(error["pointer"].startswith("/layout") for error in replies[0].json["errors"])
+
+
+@pytest.fixture
+def laid(database_url: str) -> Iterator[Stage]:
+    """The shipped registry, for plain functions."""
+    with stage_on(database_url, ROOT / "resources.yaml") as stage:
+        yield stage
