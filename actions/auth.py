@@ -21,6 +21,10 @@ from engine import (
 )
 
 API_KEYS = "action:api_key"
+SCOPE = (
+    r"^(?:(?:action|meta):(?:\*|[a-z0-9][a-z0-9_.-]*)"
+    r"|(?:\*|[a-z][a-z0-9_]*):(?:read|create|update|delete|delete_hard|write|\*))$"
+)
 SMALL = 16 * 1024
 
 
@@ -53,7 +57,7 @@ class NewKey(Body):
     """What a key is for."""
 
     name: str = Field(min_length=1, max_length=200)
-    scopes: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=200)
+    scopes: list[Annotated[str, Field(max_length=200, pattern=SCOPE)]] = Field(min_length=1, max_length=200)
     expires_on: str | None = Field(default=None, max_length=64, json_schema_extra={"format": "date-time"})
 
 
