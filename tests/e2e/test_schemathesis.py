@@ -46,7 +46,7 @@ SEGMENTS = {
 }  # fmt: skip
 SHORT_EXAMPLES = 2
 LONG_EXAMPLES = 25
-SHORT_WALKS, LONG_WALKS, STEPS = 6, 300, 8
+SHORT_WALKS, LONG_WALKS, STEPS = 4, 300, 8
 # Links lead to objects.
 BESIDE = r"/(search|options|schema)$"
 # Too large, too slow, too busy: not what these requests are about.
