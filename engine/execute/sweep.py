@@ -98,7 +98,7 @@ async def verify(blobs: BlobStore, database: Database, columns: Iterable[DigestC
     """
     found = Verified()
     async for stored in blobs.list():
-        opened = await blobs.open(stored.digest)
+        opened = await blobs.open(stored.digest, is_fresh=True)
         if opened is None:
             continue
         found.blobs += 1

@@ -60,11 +60,11 @@ class DirectoryStore:
         """Begin an upload."""
         return DirectoryUpload(self)
 
-    async def open(self, digest: str) -> OpenBlob | None:
+    async def open(self, digest: str, *, is_fresh: bool = False) -> OpenBlob | None:
         """Open a blob; a small one is read in the same go."""
         path = self.path_of(digest)
         hot = self._hot.get(digest)
-        if hot is not None:
+        if hot is not None and not is_fresh:
             return MemoryBlob(digest, hot)
         try:
             file, size_bytes, content, is_right = await self.run(lambda: _open_file(path, digest))

@@ -85,10 +85,10 @@ class S3Store:
         """Begin an upload."""
         return S3Upload(self)
 
-    async def open(self, digest: str) -> OpenBlob | None:
+    async def open(self, digest: str, *, is_fresh: bool = False) -> OpenBlob | None:
         """Look for a blob; the bytes of a large one are asked for when they are read."""
         hot = self._hot.get(require_digest(digest))
-        if hot is not None:
+        if hot is not None and not is_fresh:
             return MemoryBlob(digest, hot)
         size_bytes = await self.size(digest)
         if size_bytes is None:

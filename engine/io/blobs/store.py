@@ -152,8 +152,13 @@ class BlobStore(Protocol):
     def begin(self) -> Upload:
         """Begin an upload: ``async with blobs.begin() as upload``."""
 
-    async def open(self, digest: str) -> OpenBlob | None:
-        """Open a blob: ``async with blob``; None when there is none."""
+    async def open(self, digest: str, *, is_fresh: bool = False) -> OpenBlob | None:
+        """Open a blob: ``async with blob``; None when there is none.
+
+        Args:
+            digest: Its hash.
+            is_fresh: Read what lies in the store now, whatever is remembered.
+        """
 
     async def size(self, digest: str) -> int | None:
         """How many bytes a blob is, or None when there is none."""
