@@ -159,8 +159,13 @@ def _about(content_type: bytes, size_bytes: int) -> Headers:
 
 
 async def _wait_until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Wait for the end of the connection; it returns for nothing else."""
+    has_ended = False
+    while (message := await receive())["type"] != "http.disconnect":
+        if has_ended:
+            # This channel says again and again that the request has ended, and will say nothing else.
+            await asyncio.Event().wait()
+        has_ended = not message.get("more_body", False)
 
 
 def _wanted_part(request: Request, file: HeldFile, etag: bytes) -> ByteRange | None:
