@@ -278,8 +278,6 @@ async def test_with_redis_killed_in_the_middle_nothing_is_missed_in_silence(two:
                 begun[number].set()
                 if is_over.is_set() and frame.get("data", {}).get("name") == "the last":
                     lasts[number].set()
-                if all(one.is_set() for one in lasts):
-                    return
 
     async def write(server: int) -> None:
         for number in range(40):
@@ -307,7 +305,12 @@ async def test_with_redis_killed_in_the_middle_nothing_is_missed_in_silence(two:
         while not all(one.is_set() for one in lasts):
             await two.send("POST", "author/", {"name": "the last"}, server=0)
             await asyncio.sleep(0.2)
-        await asyncio.gather(*followers)
+        for follower in followers:
+            follower.cancel()
+        assert [type(one) for one in await asyncio.gather(*followers, return_exceptions=True)] == [
+            asyncio.CancelledError,
+            asyncio.CancelledError,
+        ]
     found = await two.send("POST", "author/search", {"fields": ["name"], "limit": 1000})
     now = {row["id"]: row["name"] for row in found if row["name"] != "the last"}
     for number in (0, 1):
