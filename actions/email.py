@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import json
 import re
 import ssl
 from collections.abc import Mapping
@@ -32,7 +31,6 @@ from engine import (
     ValidationFailed,
     WorkerHost,
     action,
-    encode_json,
     envelope,
     is_public_id,
     worker,
@@ -277,7 +275,7 @@ async def _claim(host: Acting, mail_id: str) -> dict[str, Any] | None:
         if not found.data:
             return None
         fields = ["to", "subject", "body_text", "body_html", "status", "attempts", "next_attempt_on", "created_on"]
-        mail = json.loads(encode_json(await inside.get(MAIL, mail_id, fields=fields, hold=True)))
+        mail = await inside.get(MAIL, mail_id, fields=fields, hold=True)
         due = mail["next_attempt_on"]
         if mail["status"] not in ("queued", "sending") or due is None or datetime.fromisoformat(due) > now:
             return None

@@ -40,6 +40,8 @@ _SQLITE = {"date": "aether_day({0})", "datetime": "aether_moment({0})", "time": 
 _BOUNDS: dict[str, tuple[int | None, int | None]] = {
     "eq": (0, 0), "lt": (None, 0), "lte": (None, 0), "gt": (0, None), "gte": (0, None), "between": (0, 1),
 }  # fmt: skip
+# JSON in a text column is JSON's own operators' business (`operators/json.py`).
+_AS_THEY_ARE = frozenset({"native", "enum", "json_text"})
 _NARROWING = frozenset({"date_text", "real", *MOMENT_SPELLINGS})
 _UNREADABLE = frozenset({"date_text", "time_text", "real", *MOMENT_SPELLINGS})
 
@@ -47,7 +49,7 @@ _UNREADABLE = frozenset({"date_text", "time_text", "real", *MOMENT_SPELLINGS})
 def comparable(column: Expr, field: Field, dialect: Dialect) -> Expr:
     """A stored column as operators compare it."""
     stored = field.stored_as
-    if stored == "native":
+    if stored in ("native", "json_text"):
         return column
     if stored in TRUTH_SPELLINGS:
         return sql("({0} <> 0)" if dialect == "mariadb" else "aether_truth({0})", column)
@@ -98,7 +100,7 @@ def subject_of(
         if function is not None or beside_field:
             column = clock_time(column, field.zone, zone or "UTC" if function is not None else "UTC")
         return Subject(column, as_compared(field), function, None, dialect)
-    if field.stored_as in ("native", "enum"):
+    if field.stored_as in _AS_THEY_ARE:
         return Subject(column, field, function, zone, dialect)
     expr = comparable(column, field, dialect)
     narrows = dialect == "sqlite" and function is None and field.stored_as in _NARROWING
@@ -137,7 +139,7 @@ def may_be_unreadable(field: Field) -> bool:
 
 def as_compared(field: Field) -> Field:
     """The field that describes what `comparable` makes: operands are bound as for a column of our own."""
-    is_own = field.stored_as in ("native", "enum") and field.zone is None
+    is_own = field.stored_as in _AS_THEY_ARE and field.zone is None
     return field if is_own else replace(field, stored_as="native", zone=None)
 
 

@@ -29,7 +29,7 @@ Role = Literal["plain", "relation", "parent"]
 
 _NUMBERS = frozenset({"integer", "bigint", "float", "decimal"})
 # SQLite: kinds that a plain text column may be declared to hold.
-_IN_TEXT = {"date": "date_text", "datetime": "datetime_text", "time": "time_text"}
+_IN_TEXT = {"date": "date_text", "datetime": "datetime_text", "time": "time_text", "json": "json_text"}
 _TIMES = frozenset({"date", "datetime", "time"})
 
 

@@ -191,7 +191,9 @@ _ROWS = (
     ),
     Kind(
         name="json", family="json", wire="json", parse=parsing.parse_json, read_text=_document,
-        bind=_both(storing.bind_json), render=_both(storing.render_json), restore=_both(storing.restore_json),
+        bind=_both(storing.bind_json),
+        render={"mariadb": storing.render_json_mariadb, "sqlite": storing.render_json_sqlite},
+        restore=_both(storing.restore_json),
         is_sortable=False,
         # Not JSON on SQLite: a column of that name has numeric affinity, and the text "5" would become a number.
         column=_each(storing.plain(storing.json_mariadb), storing.plain(sqlite.TEXT)),

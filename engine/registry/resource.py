@@ -53,6 +53,7 @@ class Field:
         collation, charset: Of the column as reflected; None where we created it (utf8mb4_nopad_bin).
         is_exact: The column compares text byte for byte, trailing spaces included, as it is.
         stored_as: How the column stores the value: ``native`` is the kind's own way, as in all columns that we create.
+            ``json_text``: JSON in a column that takes any text.
             Reflected SQLite ones: ``date_text time_text real``, and the spellings of `registry/spellings.py`.
             Reflected MariaDB ones: ``single`` (FLOAT), ``enum``, ``truth`` (any number), ``zero`` (may be a zero date).
         zone: IANA zone whose clocks the column keeps, for a reflected datetime; None = UTC, as in all that we create.

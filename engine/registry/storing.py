@@ -126,9 +126,23 @@ def render_boolean(field: Field) -> Convert:
     return bool if field.stored_as == "native" else read_truth
 
 
-def render_json(field: Field) -> Convert:
-    """The stored text goes into the reply as it stands."""
-    return cast(Convert, orjson.Fragment)
+def render_json_mariadb(field: Field) -> Convert:
+    """The stored text goes into the reply as it stands, where the column's CHECK has seen that it is JSON."""
+    return render_json_sqlite(field) if field.stored_as == "json_text" else cast(Convert, orjson.Fragment)
+
+
+def render_json_sqlite(field: Field) -> Convert:
+    """The stored text, or null where it is no JSON: nothing keeps such a text out of the column."""
+    return read_document
+
+
+def read_document(value: str | bytes) -> orjson.Fragment | None:
+    """A text that is JSON, for a reply; None for any other."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return orjson.Fragment(value)
 
 
 def render_binary(field: Field) -> Convert:
@@ -213,9 +227,12 @@ def restore_boolean(value: object, field: Field) -> bool:
 
 
 def restore_json(value: str | bytes, field: Field) -> object:
-    """The document."""
-    document: object = json.loads(value)
-    return document
+    """The document; None where the text is no JSON, which is shown as null."""
+    try:
+        # orjson would round integers beyond 64 bits, and json alone takes NaN.
+        return cast(object, json.loads(value)) if read_document(value) else None
+    except RecursionError:
+        return None
 
 
 def restore_decimal_mariadb(value: object, field: Field) -> Decimal:

@@ -56,7 +56,7 @@ def select_key(dialect: Dialect) -> Statement:
 @cache
 def insert_claim(dialect: Dialect) -> Statement:
     """A call begins; the binds are ``new_`` and the column, for each of `NEW_COLUMNS`."""
-    values = {name: bindparam(f"new_{name}") for name in NEW_COLUMNS}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in NEW_COLUMNS}
     return compile_statement(insert(IDEMPOTENCY_KEYS).values(values), dialect)
 
 
