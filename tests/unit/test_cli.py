@@ -117,7 +117,8 @@ def test_a_registry_that_is_not_there_is_a_finding(run: Run) -> None:
 def test_a_check_imports_the_plug_ins(run: Run) -> None:
     Path("actions/broken.py").write_text("import no_such_module\n")
     Path("actions/mute.py").write_text(
-        "from engine import action\n\n\n@action('GET', 'mute', name='mute', title='Mute', scope=None)\nasync def mute(): ...\n"
+        "from engine import action\n\n\n"
+        "@action('GET', 'mute', name='mute', title='Mute', scope=None)\nasync def mute(): ...\n"
     )
     Path("actions/open.py").write_text(
         "from engine import action\n\n\n@action('GET', 'open', name='open', title='Open')\n"

@@ -87,9 +87,7 @@ def test_what_was_answered_leads_on_by_its_id() -> None:
         links = replies[name]["links"]
         assert {"get", "update", "replace", "delete"} <= links.keys()
         assert all(links[verb]["parameters"]["id"] == place for verb in ("get", "update", "replace", "delete"))
-    assert replies["JournalCreated"]["links"]["create_entry"]["parameters"] == {
-        "journal_id": "$response.body#/data/id"
-    }
+    assert replies["JournalCreated"]["links"]["create_entry"]["parameters"] == {"journal_id": "$response.body#/data/id"}
     reading = openapi_of(EXAMPLE, CALLERS["reader"])["components"]["responses"]
     assert reading["JournalPage"]["links"].keys() == {"get"}
 
