@@ -93,6 +93,7 @@ def _upload_alone(file: Resource) -> Handler:
         needs=(f"{file.name}:create",),
         input=_input_of(destination),
         openapi=_openapi_of(destination),
+        takes_key=True,
     )
     async def upload_alone(caller: Caller, upload: Upload) -> Response:
         """Store a file: a form with the part `file`, or the bytes themselves with `?file_name=`.
@@ -119,6 +120,7 @@ def _upload_under(destination: Destination) -> Handler:
         needs=(f"{container.name}:create", f"{destination.file.name}:create"),
         input=_input_of(destination),
         openapi=_openapi_of(destination),
+        takes_key=True,
     )
     async def upload_under(parent_id: str, caller: Caller, upload: Upload) -> Response:
         """Store a file and the object that stands for it, both or neither.

@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope
 from engine.errors import Problem
 from engine.execute.runtime import Runtime
 from engine.http.app import problem_reply
-from engine.http.call import ClientGone, Request, split_path
+from engine.http.call import ClientGone, Request, refuse_promises, split_path
 from engine.http.dependencies import Caller, CallerContext, get_caller
 from engine.http.fallback import WholeResponse, request_of
 from engine.http.reply import Reply
@@ -52,6 +52,7 @@ def action_router(actions: Sequence[Action]) -> APIRouter:
     class Route(_ActionRoute):
         needs = scopes
         largest: ClassVar[Mapping[str, int | None]] = {one.name: one.body_bytes for one in actions}
+        with_key: ClassVar[frozenset[str]] = frozenset(one.name for one in actions if one.takes_key)
 
     router = APIRouter(prefix=PREFIX, route_class=Route, strict_content_type=False)
     for declared in actions:
@@ -156,6 +157,8 @@ class DirectActions:
         caller = CallerContext(principal, rights_of(runtime.registry, principal), runtime, request)
         if declared.scope is not None:
             caller.require_scope(declared.scope)
+        if request.method != "GET" and not declared.takes_key:
+            refuse_promises(request.headers)
         answered = await declared.handler(**values, **dict.fromkeys(callers, caller))
         if not isinstance(answered, Response):
             raise TypeError(f"the action {declared.name} did not answer with a Response")
@@ -213,21 +216,26 @@ class _ActionRoute(APIRoute):
     Attributes:
         needs: The scope of each action, by name.
         largest: The largest body of each, by name; None = as of a write.
+        with_key: Names of those that take an ``Idempotency-Key``.
     """
 
     needs: ClassVar[Mapping[str, str | None]] = {}
     largest: ClassVar[Mapping[str, int | None]] = {}
+    with_key: ClassVar[frozenset[str]] = frozenset()
 
     def get_route_handler(self) -> Callable[[HttpRequest], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind ours."""
         handle = super().get_route_handler()
         scope = self.needs[self.name]
         largest = self.largest.get(self.name)
+        takes_key = self.name in self.with_key
 
         async def handle_action(request: HttpRequest) -> Response:
             if scope is not None:
                 (await get_caller(request)).require_scope(scope)
             try:
+                if request.method != "GET" and not takes_key:
+                    refuse_promises(request_of(request).headers)
                 return await handle(_ActionRequest(request.scope, request.receive, largest))
             except Problem as problem:
                 read = request_of(request)

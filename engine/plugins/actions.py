@@ -51,6 +51,7 @@ class Action:
         needs: Further scopes without which every call is refused; documents say by them what is allowed.
         input: JSON Schema of what the call takes, for forms, or None.
         openapi: Parts of the OpenAPI operation that the handler's signature does not say.
+        takes_key: Whether it keeps what ``Idempotency-Key`` promises; others refuse the header.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Action:
     needs: tuple[str, ...] = ()
     input: Mapping[str, Any] | None = field(default=None, hash=False)
     openapi: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    takes_key: bool = False
 
     def is_allowed(self, has_scope: Callable[[str], bool]) -> bool:
         """Whether a caller has every scope without which the action is refused."""
@@ -88,6 +90,7 @@ def action(
     needs: Iterable[str] = (),
     input: Mapping[str, Any] | None = None,
     openapi: Mapping[str, Any] | None = None,
+    takes_key: bool = False,
 ) -> Callable[[H], H]:
     """Declare a function as an action.
 
@@ -107,6 +110,7 @@ def action(
         input: JSON Schema of what the call takes, for forms.
         openapi: What OpenAPI says of the call beyond the handler's signature: ``parameters``, ``requestBody``,
             ``responses`` (each laid over what is made of the signature).
+        takes_key: The handler keeps what ``Idempotency-Key`` promises; without it the header is a 422.
     """
 
     def declare(handler: H) -> H:
@@ -127,6 +131,7 @@ def action(
             needs=tuple(needs),
             input=input,
             openapi=openapi or {},
+            takes_key=takes_key,
         )
         setattr(handler, _MARK, (*getattr(handler, _MARK, ()), declared))
         return handler

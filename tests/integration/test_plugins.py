@@ -173,6 +173,15 @@ async def test_a_wrong_body_is_refused_as_everywhere(
     assert code in codes
 
 
+async def test_an_action_that_keeps_no_promise_of_idempotency_refuses_it(clients: Any) -> None:
+    client = clients("ourAccount_12345", "venue:read", "venue:update", "action:*")
+    path = "/v3/action/venue/ourHall_12345678/book"
+    refused = await client.send("POST", path, {"seats": 20}, headers={"Idempotency-Key": "once"})
+    assert (refused.status, refused.json["errors"][0]["header"]) == (422, "Idempotency-Key")
+    assert (await client.get("/v3/crud/venue/ourHall_12345678")).data["capacity"] == 120
+    assert (await client.get("/v3/action/venue/large", headers={"Idempotency-Key": "once"})).status == 200
+
+
 async def test_head_options_and_wrong_methods_are_answered_as_everywhere(clients: Any) -> None:
     client = clients("ourAccount_12345", "*:*", "action:*")
     for path in ("/v3/action/venue/large", "/v3/action/venue/large/"):
