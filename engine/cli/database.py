@@ -10,7 +10,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from engine.cli.demo import data_file
-from engine.cli.ground import find_ground, opened, read_settings
+from engine.cli.ground import find_ground, is_for_play, opened, read_settings
 from engine.cli.terminal import Refused, is_terminal, remark, say
 from engine.io.introspect import introspect as introspect_database
 from engine.io.migrate import migrate as migrate_database
@@ -54,6 +54,11 @@ def seed(
     path = file or data_file(settings)
     if not path.is_file():
         raise Refused(f"There is no file {str(path)!r}.")
+    if file is None and not is_for_play():
+        # Its passwords stand in the source; nobody should get them by leaving a word out.
+        raise Refused(
+            f"Everybody knows the passwords of the demo data. Set AETHER_MODE=demo, or name the file: {path}."
+        )
     done = asyncio.run(_seed(settings, path))
     for type_name in {**done.made, **done.kept}:
         say(f"{type_name}: {done.made.get(type_name, 0)} made, {done.kept.get(type_name, 0)} there already")

@@ -24,11 +24,15 @@ Aether API answers at {url} with demo data. A token for twelve hours stands in {
 
   curl -s {url}{path}{body} \\
     -H "Authorization: Bearer $(cat {token_file})"
-
+{people}
   {url}/docs shows every route. Ctrl-C stops the server.
 """
 SEARCH = """ \\
     -H 'Content-Type: application/json' -d '{"q": "field", "limit": 2}'"""
+PEOPLE = """
+Or sign in at POST /v3/action/auth/login, with one of these names and passwords:
+
+"""
 
 
 async def show_demo(settings: Settings, registry: Registry, url: str) -> None:
@@ -56,7 +60,8 @@ async def show_demo(settings: Settings, registry: Registry, url: str) -> None:
     # The type with the most rows is the one worth searching.
     most = max((name for name in content if name in registry.types), key=lambda name: len(content[name]), default=None)
     path, body = ("/v3/crud/", "") if most is None else (f"/v3/crud/{most}/search", SEARCH)
-    say(TEXT.format(url=url, token_file=TOKEN_FILE, path=path, body=body))
+    people = _people(content, registry)
+    say(TEXT.format(url=url, token_file=TOKEN_FILE, path=path, body=body, people=people))
 
 
 def data_file(settings: Settings) -> Path:
@@ -70,6 +75,20 @@ def _first_id(content: dict[str, dict[str, Any]], type_name: str | None) -> str 
     for name, row in rows.items():
         return str((row or {}).get("id") or seed_id(type_name or "", name))
     return None
+
+
+def _people(content: dict[str, dict[str, Any]], registry: Registry) -> str:
+    """Who may sign in, as the data say; the passwords of a demo are no secrets."""
+    fields = registry.sign_in
+    if fields is None:
+        return ""
+    rows = (content.get(registry.user_type or "") or {}).values()
+    lines = []
+    for row in rows:
+        if row and {fields.login, fields.password} <= row.keys():
+            roles = ", ".join(row.get(fields.roles or "") or fields.default_roles)
+            lines.append(f"  {row[fields.login]}  {row[fields.password]}  ({roles})\n")
+    return PEOPLE + "".join(lines) if lines else ""
 
 
 def _keep(token: str) -> None:

@@ -57,8 +57,12 @@ def read_settings() -> Settings:
     Raises:
         SettingsError: Others are wrong.
     """
-    given = os.environ.get(f"{PREFIX}MODE")
-    return with_demo_database(load_settings() if given else load_settings(mode="dev"))
+    return with_demo_database(load_settings() if _mode() else load_settings(mode="dev"))
+
+
+def is_for_play() -> bool:
+    """Whether the environment says that this is no production: without a word it is."""
+    return _mode() in ("dev", "demo")
 
 
 def lay_ground(settings: Settings, reflection: ReflectedDatabase | None = None) -> Ground:
@@ -117,3 +121,7 @@ def find_type(registry: Registry, name: str) -> Resource:
         hint = suggest(name, registry.types)
         raise Refused(f"There is no type {name!r} in {registry.source}{f'; {hint}' if hint else '.'}")
     return found
+
+
+def _mode() -> str | None:
+    return os.environ.get(f"{PREFIX}MODE")

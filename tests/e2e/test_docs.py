@@ -19,7 +19,7 @@ from tests.support.serving import ROOT, Client, Reply, make_settings, prepare, r
 
 NORTH_LAB = "aB7dE-2fGh4JkLmNoPqRsT"
 # How many examples each page has at least.
-WITH_EXAMPLES = {"actions.md": 2, "api.md": 10, "search.md": 10, "migration.md": 8}
+WITH_EXAMPLES = {"actions.md": 2, "authentication.md": 1, "api.md": 10, "search.md": 10, "migration.md": 8}
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +32,18 @@ def read(url: str) -> tuple[int, str, dict[str, str]]:
         return reply.status, reply.read().decode(), {name.lower(): value for name, value in reply.headers.items()}
 
 
+def post(url: str, body: object, token: str | None = None) -> tuple[int, Any]:
+    """Status and JSON of a POST."""
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.loads(refused.read())
+
+
 def test_a_server_stops_gracefully_at_sigterm_with_status_0(settings: Settings, tmp_path: Path) -> None:
     with serving(settings, tmp_path) as server:
         status, text, headers = read(f"{server.base}/health/ready")
@@ -45,18 +60,18 @@ def test_several_workers_serve_and_count_together(settings: Settings, tmp_path: 
     with serving(settings, tmp_path, "--workers", "2") as server:
         for _ in range(40):
             assert read(f"{server.base}/health/live")[0] == 200
-        counted = 0.0
+        counted, memories = 0.0, list[str]()
         # The counters are written by a thread of their own, a fifth of a second later.
         deadline = time.monotonic() + STOP_S
-        while counted < 40 and time.monotonic() < deadline:
+        while (counted < 40 or len(memories) < 2) and time.monotonic() < deadline:
             lines = read(f"{server.base}/metrics")[1].splitlines()
             counted = sum(
                 float(line.rsplit(" ", 1)[1])
                 for line in lines
                 if line.startswith("aether_requests_total{") and 'route="/health/live"' in line
             )
+            memories = [line for line in lines if line.startswith("process_resident_memory_bytes{")]
         assert counted >= 40
-        memories = [line for line in lines if line.startswith("process_resident_memory_bytes{")]
         assert len(memories) == len(set(memories)) == 2
         assert all(float(line.rsplit(" ", 1)[1]) > 10_000_000 for line in memories)
         server.process.send_signal(signal.SIGTERM)
@@ -110,4 +125,15 @@ def test_the_demo_needs_no_settings_and_leaves_a_token_that_works(settings: Sett
         )
         with urllib.request.urlopen(request, timeout=5) as reply:
             assert len(json.loads(reply.read())["data"]) == 2
+        people = re.findall(r"^  (\S+@\S+)  (\S+)  \((\w+)\)$", "\n".join(server.log_lines()), re.MULTILINE)
+        assert [role for _, _, role in people] == ["admin", "viewer"]
+        for email, password, role in people:
+            login = {"email": email, "password": password}
+            status, reply = post(f"{server.base}/v3/action/auth/login", login)
+            assert status == 200
+            status, _ = post(f"{server.base}/v3/crud/journal/", {"name": "New"}, reply["data"]["access_token"])
+            assert status == (201 if role == "admin" else 403)
+            stored = b"".join(file.read_bytes() for file in tmp_path.glob("test.sqlite3*"))
+            assert email.encode() in stored
+            assert password.encode() not in stored
     assert f"curl -s {server.base}/v3/crud/journal_entry/search" in "\n".join(server.log_lines())

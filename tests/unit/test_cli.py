@@ -270,6 +270,15 @@ def test_a_file_that_does_not_fit_is_refused(run: Run) -> None:
     refuse(run("seed", "data.yaml"), "venue.hall", "nome")
 
 
+def test_demo_data_go_into_a_production_database_only_by_their_name(run: Run) -> None:
+    run("migrate")
+    Path("resources/demo.yaml").write_text(DATA)
+    refuse(run("seed"), "passwords", "AETHER_MODE=demo")
+    assert "1 made" in run("seed", "resources/demo.yaml").stdout
+    assert run("migrate", AETHER_MODE="demo").exit_code == 0
+    assert "1 made" in run("seed").stdout
+
+
 def test_seeding_before_migrating_is_refused_in_words(run: Run) -> None:
     refuse(run("seed", "data.yaml"), "aether migrate")
 
