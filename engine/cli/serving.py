@@ -122,6 +122,7 @@ def _config(settings: Settings) -> uvicorn.Config:
     return WireConfig(
         APPLICATION,
         head_timeout_s=settings.body_timeout_s,
+        taking_timeout_s=settings.body_timeout_s,
         factory=True,
         workers=settings.workers,
         loop="uvloop",

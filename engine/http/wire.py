@@ -1,7 +1,8 @@
 """The wire: uvicorn's HTTP/1.1 protocol, with a bound on what comes before a request, and refusals in our shape.
 
 The parser's refusals are problems like all others. A request's head has a largest size and a longest time to arrive,
-since until it is complete no application sees it and nobody else would end it. Bodies are bounded where they are read
+since until it is complete no application sees it and nobody else would end it; so has the silence of a client who
+takes nothing of his reply, since the application waits for him. Bodies are bounded where they are read
 (`http/call.py`); a body that is there already is told to them, and a reply that is known whole is written at once: each
 saves what would cost several per cent of a request.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,13 +22,17 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from engine.errors import BadRequest, Problem, RequestTimeout
 from engine.http.live_wire import ON_STOP, SOCKET_PATHS, LiveWire
+from engine.observe import Notice, observe
 from engine.render.problem import PROBLEM_TYPE, render_problem
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 20.0
+TAKING_TIMEOUT_S = 20.0
 BODY_IS_HERE = "aether.body_is_here"
 """Key of a request's scope: the whole body has arrived, so reading it does not wait."""
 MAX_JOINED_BYTES = 16 * 1024
+_ACKNOWLEDGED = struct.Struct("=120xQ")
+"""``tcpi_bytes_acked`` in Linux's ``struct tcp_info``: how much of what was sent the other side has."""
 
 
 class WireConfig(uvicorn.Config):
@@ -34,31 +41,47 @@ class WireConfig(uvicorn.Config):
     Args:
         app: The application's factory, as uvicorn imports it.
         head_timeout_s: How long the head of a request may take.
+        taking_timeout_s: How long a client may take nothing of a reply that is waiting for him.
         more: As uvicorn takes it.
     """
 
-    def __init__(self, app: str, *, head_timeout_s: float = HEAD_TIMEOUT_S, **more: Any) -> None:
+    def __init__(
+        self,
+        app: str,
+        *,
+        head_timeout_s: float = HEAD_TIMEOUT_S,
+        taking_timeout_s: float = TAKING_TIMEOUT_S,
+        **more: Any,
+    ) -> None:
         super().__init__(app, http=Wire, ws=LiveWire, ws_per_message_deflate=False, **more)
         self.head_timeout_s = head_timeout_s
+        self.taking_timeout_s = taking_timeout_s
 
 
 class Wire(HttpToolsProtocol):
     """One connection."""
 
     _head_timeout_s = HEAD_TIMEOUT_S
+    _taking_timeout_s = TAKING_TIMEOUT_S
     _head_bytes = 0
     _is_in_head = False
     _watch: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
+    _resumed = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._head_timeout_s = getattr(self.config, "head_timeout_s", HEAD_TIMEOUT_S)
+        self._taking_timeout_s = getattr(self.config, "taking_timeout_s", TAKING_TIMEOUT_S)
         self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._unwatch()
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -87,6 +110,27 @@ class Wire(HttpToolsProtocol):
         """The last byte of a request."""
         self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """There is more for the client than he takes at the moment: he may take his time, not all of it."""
+        super().pause_writing()
+        self._expect_taking()
+
+    def resume_writing(self) -> None:
+        """He has taken most of it."""
+        super().resume_writing()
+        self._resumed += 1
+
+    def on_response_complete(self) -> None:
+        """A reply was written; before the connection closes, its client takes it."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._expect_taking()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came."""
+        super().timeout_keep_alive_handler()
+        self._expect_taking()
 
     def shutdown(self) -> None:
         """The server stops: a reply that would never end is told so."""
@@ -119,6 +163,37 @@ class Wire(HttpToolsProtocol):
             self._refuse(RequestTimeout(f"The request did not arrive within {self._head_timeout_s:.0f} seconds."))
         elif not self.transport.is_closing():
             self.transport.close()
+            self._expect_taking()
+
+    def _expect_taking(self) -> None:
+        """Look after a while whether the client has taken anything of what waits for him."""
+        if self._taking is None and self.transport.get_write_buffer_size():
+            self._taking = self.loop.call_later(self._taking_timeout_s, self._end_silence, self._taken())
+
+    def _end_silence(self, taken_before: tuple[int, int]) -> None:
+        self._taking = None
+        # What is left of a connection that became a websocket is `live_wire.py`'s.
+        if self.transport.get_protocol() is not self:
+            return
+        # A full buffer that empties a byte at a time is slow and is waited for.
+        if self.transport.get_write_buffer_size() and self._taken() == taken_before:
+            observe(Notice("A client took nothing of his reply and was cut off.", "info", "engine.http.wire"))
+            self.transport.abort()
+        else:
+            self._expect_taking()
+
+    def _taken(self) -> tuple[int, int]:
+        """What changes when the client takes something.
+
+        Buffers of the system lie between him and ours, so that ours may rest while he takes.
+        """
+        peer = self.transport.get_extra_info("socket")
+        try:
+            told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
+            return self._resumed, _ACKNOWLEDGED.unpack(told)[0]
+        except (AttributeError, OSError, struct.error):
+            # Another system, or no TCP: what is left is all that can be seen.
+            return self._resumed, self.transport.get_write_buffer_size()
 
     def _is_free(self) -> bool:
         """Whether no request is being answered."""
@@ -144,6 +219,7 @@ class Wire(HttpToolsProtocol):
             lines = [STATUS_LINE[problem.status], *(b"%s: %s\r\n" % pair for pair in headers), b"\r\n", body]
             self.transport.write(b"".join(lines))
         self.transport.close()
+        self._expect_taking()
 
 
 def write_whole(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:

@@ -1,19 +1,27 @@
-"""What comes over a socket before it is a request: garbage, endless heads, silence; over the network, byte by byte."""
+"""What comes over a socket before it is a request: garbage, endless heads, silence; over the network, byte by byte.
+
+And what comes after it: clients who take their time with a reply, or take nothing of it.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
 import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from engine.auth.mint import mint_token
+from engine.language.ids import new_public_id
 from tests.support.serving import ROOT, ServerProcess, make_settings, serving
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 TIMEOUT_S = 1.0
+LARGE_BYTES = 12 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +112,74 @@ def test_a_broken_chunk_is_its_own_requests_fault(server: ServerProcess) -> None
     head = b"POST /v3/crud/journal/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = talk(server, head, b"zz\r\n")
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 401"))
+
+
+@pytest.fixture(scope="module")
+def download(server: ServerProcess) -> bytes:
+    """A request for a file that fits into no buffer on the way."""
+    settings = make_settings("sqlite:///unused.db", ROOT / "resources.yaml")
+
+    def post(path: str, token: str, content_type: str, body: bytes) -> str:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
+        request = urllib.request.Request(f"{server.base}{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return str(json.load(reply)["data"]["id"])
+
+    account = post(
+        "/v3/crud/account/", mint_token(settings, is_operator=True), "application/json", b'{"name": "Downloads"}'
+    )
+    token = mint_token(settings, user=new_public_id(), accounts=[account], roles=["admin"])
+    file = post("/v3/action/hosted_file?file_name=large.bin", token, "application/octet-stream", bytes(LARGE_BYTES))
+    target = f"/v3/action/hosted_file/{file}/download"
+    return f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n".encode()
+
+
+def open_blobs(server: ServerProcess) -> int:
+    """How many files of the store the server holds open."""
+    count = 0
+    for handle in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with suppress(OSError):
+            count += "/blobs/" in str(handle.readlink())
+    return count
+
+
+@contextmanager
+def asking(server: ServerProcess, request: bytes) -> Iterator[socket.socket]:
+    """A client with small buffers who has asked for something and has seen that the reply begins."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        peer.settimeout(10)
+        peer.connect(("127.0.0.1", server.port))
+        peer.sendall(request)
+        assert peer.recv(12) == b"HTTP/1.1 200"
+        yield peer
+
+
+def read_slowly(peer: socket.socket, pause_s: float) -> int:
+    """Read to the end, a megabyte between two pauses; how many bytes came."""
+    size = 0
+    while True:
+        until = size + 1024 * 1024
+        while size < until:
+            chunk = peer.recv(65_536)
+            size += len(chunk)
+            if not chunk:
+                return size
+        time.sleep(pause_s)
+
+
+def test_who_takes_nothing_of_his_download_is_not_waited_for(server: ServerProcess, download: bytes) -> None:
+    with asking(server, download) as peer:
+        assert open_blobs(server) == 1
+        deadline = time.monotonic() + 20 * TIMEOUT_S
+        while open_blobs(server):
+            assert time.monotonic() < deadline, "The server still holds the file for him."
+            time.sleep(0.05)
+        assert read_slowly(peer, 0) < LARGE_BYTES
+
+
+def test_a_download_may_take_its_time_as_long_as_something_is_taken(server: ServerProcess, download: bytes) -> None:
+    with asking(server, download) as peer:
+        started = time.monotonic()
+        assert read_slowly(peer, TIMEOUT_S / 4) > LARGE_BYTES
+        assert time.monotonic() - started > 2 * TIMEOUT_S
