@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,19 @@ from engine.auth.mint import EVERYTHING, mint_token
 from engine.io.database import open_database
 from engine.io.metrics import COUNTED
 from engine.io.seed import seed
-from tests.support.pages import DOCS, Example, differences, examples_of, read_curl, with_tables
+from tests.support.pages import DOCS, Example, differences, examples_of, files_of, read_curl, with_tables
 from tests.support.serving import ROOT, Client, Reply, make_settings, prepare, running
 
 NORTH_LAB = "aB7dE-2fGh4JkLmNoPqRsT"
 # How many examples each page has at least.
-WITH_EXAMPLES = {"actions.md": 2, "authentication.md": 1, "api.md": 10, "search.md": 10, "migration.md": 8}
+WITH_EXAMPLES = {
+    "actions.md": 2,
+    "authentication.md": 1,
+    "api.md": 10,
+    "files.md": 6,
+    "search.md": 10,
+    "migration.md": 8,
+}
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 
 
@@ -28,11 +36,13 @@ async def test_every_example_of_a_page_answers_what_it_shows(page: str, database
     wrong: list[str] = []
     count = 0
     async with _demo(database_url) as (client, variables):
-        for example in examples_of((DOCS / page).read_text(encoding="utf-8")):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        for example in examples_of(text):
             count += 1
-            asked = read_curl(example.command, variables)
+            asked = read_curl(example.command, variables, files_of(text))
             reply = await client.send(asked.method, asked.target, raw=asked.body, headers=asked.headers)
-            wrong += [f"{page}:{example.line}: {text}" for text in _compare(example, reply)]
+            wrong += [f"{page}:{example.line}: {difference}" for difference in _compare(example, reply)]
+            variables |= {name: _find(reply.json, place) for name, place in example.taken.items()}
     assert not wrong, "\n".join(wrong)
     assert count >= WITH_EXAMPLES[page]
 
@@ -72,7 +82,7 @@ async def _demo(database_url: str) -> AsyncIterator[tuple[Client, dict[str, str]
         await database.close()
         token = mint_token(settings, user="_user", accounts=[NORTH_LAB], scopes=EVERYTHING)
         variables = {"API": "http://127.0.0.1:5005", "AUTH": f"Authorization: Bearer {token}"}
-        yield Client(app.engine.application), variables
+        yield Client(app.engine.application).with_headers(Host="127.0.0.1:5005"), variables
 
 
 def _compare(example: Example, reply: Reply) -> Iterator[str]:
@@ -90,8 +100,17 @@ def _compare(example: Example, reply: Reply) -> Iterator[str]:
     if not shown.strip():
         if reply.body:
             yield f"no body is shown, and there is one: {reply.body[:300]!r}"
-    else:
+    elif "json" in (reply.header("content-type") or ""):
         yield from differences(json.loads(shown), reply.json)
+    else:
+        yield from differences(shown.rstrip("\n"), reply.body.decode().rstrip("\n"))
+
+
+def _find(answer: Any, place: str) -> str:
+    """What stands at a place, ``data.id``, of an answer."""
+    for word in place.split("."):
+        answer = answer[word]
+    return str(answer)
 
 
 def _broken_links(page: Path) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 An example is a `bash` block that begins with `curl`, and the `json` or `http` block right below it. Answers are
 shortened in ways that stay valid JSON: a text that ends with `…` may go on, an item `"…"` stands for any number of
-items, a key `"…"` for any other keys. ``python -m tests.support.pages`` writes the tables of all pages anew.
+items, a key `"…"` for any other keys. A `bash` block of lines ``ID=…  # data.id`` takes variables from the answer above
+it; one of lines ``echo "text" > name`` makes the files that commands send. ``python -m tests.support.pages`` writes the
+tables of all pages anew.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.errors import CODES
 from engine.operators import OPERATORS
@@ -24,7 +27,13 @@ from tests.support import migration
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 ELLIPSIS = "…"
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+BOUNDARY = "------------------------aether"
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_TAKEN = re.compile(r"^([A-Z]+)=… +# ([\w.]+)$", re.MULTILINE)
+_WRITTEN = re.compile(r'^echo "([^"]*)" > (\S+)$', re.MULTILINE)
+_ORIGIN = re.compile(r"^https?://[^/]+")
 _TABLE = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- /made -->", re.DOTALL | re.MULTILINE)
 
 
@@ -45,12 +54,14 @@ class Example:
     Attributes:
         line: Of the command, for messages.
         language: Of the answer: ``json`` is the body alone; ``http`` begins with status and headers.
+        taken: Variable → where in the answer its value stands, in words with dots.
     """
 
     line: int
     command: str
     language: str
     answer: str
+    taken: Mapping[str, str] = field(default_factory=dict)
 
 
 def examples_of(text: str) -> Iterator[Example]:
@@ -60,17 +71,29 @@ def examples_of(text: str) -> Iterator[Example]:
         ValueError: A command has no answer below it.
     """
     blocks = list(_BLOCK.finditer(text))
-    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, after, last in zip(blocks, [*blocks[1:], None], [*blocks[2:], None, None], strict=False):
         if block[1] != "bash" or not block[2].startswith("curl "):
             continue
         line = text[: block.start()].count("\n") + 2
         if after is None or after[1] not in ("json", "http") or text[block.end() : after.start()].strip():
             raise ValueError(f"line {line}: no answer stands below the command")
-        yield Example(line, block[2], after[1], after[2])
+        taken = dict(_TAKEN.findall(last[2])) if last is not None and last[1] == "bash" else {}
+        yield Example(line, block[2], after[1], after[2], taken)
 
 
-def read_curl(command: str, variables: dict[str, str]) -> Request:
+def files_of(text: str) -> dict[str, bytes]:
+    """The files that a page makes for its commands to send, by name."""
+    blocks = [block[2] for block in _BLOCK.finditer(text) if block[1] == "bash"]
+    return {name: f"{said}\n".encode() for block in blocks for said, name in _WRITTEN.findall(block)}
+
+
+def read_curl(command: str, variables: dict[str, str], files: Mapping[str, bytes] = MappingProxyType({})) -> Request:
     """Read a `curl` command as a shell and curl would.
+
+    Args:
+        command: As it stands in the page.
+        variables: Of the shell.
+        files: What lies in the directory, by name.
 
     Raises:
         ValueError: It has an option that is not known here.
@@ -78,6 +101,7 @@ def read_curl(command: str, variables: dict[str, str]) -> Request:
     words = iter(shlex.split(_expand(command.replace("\\\n", " "), variables)))
     next(words)
     method, url, headers, body, query = "", "", {}, None, []
+    parts: list[str] = []
     is_query = False
     for word in words:
         if word in ("-s", "-i", "-si"):
@@ -91,14 +115,22 @@ def read_curl(command: str, variables: dict[str, str]) -> Request:
             headers[name] = value.strip()
         elif word in ("-d", "--json"):
             body = next(words).encode()
-            headers.setdefault("Content-Type", "application/json")
+            headers.setdefault("Content-Type", JSON if word == "--json" else FORM)
+        elif word == "--data-binary":
+            body = files[next(words).removeprefix("@")]
+            headers.setdefault("Content-Type", FORM)
+        elif word == "-F":
+            parts.append(next(words))
         elif word == "--data-urlencode":
             query.append(next(words))
         elif word.startswith("-"):
             raise ValueError(f"option {word} is not known to the test")
         else:
             url = word
-    target = url.removeprefix(variables["API"])
+    if parts:
+        body = _form(parts, files)
+        headers["Content-Type"] = f"multipart/form-data; boundary={BOUNDARY}"
+    target = _ORIGIN.sub("", url)
     if is_query:
         target += ("&" if "?" in target else "?") + "&".join(_urlencode(part) for part in query)
     return Request(method or ("GET" if body is None else "POST"), target, headers, body)
@@ -203,6 +235,19 @@ def _expand(command: str, variables: dict[str, str]) -> str:
     for index in range(0, len(parts), 2):
         parts[index] = re.sub(r"\$([A-Z]+)", lambda found: variables[found[1]], parts[index])
     return "".join(parts)
+
+
+def _form(parts: list[str], files: Mapping[str, bytes]) -> bytes:
+    """A form as `curl -F` sends it."""
+    sent = b""
+    for part in parts:
+        name, _, value = part.partition("=")
+        is_file = value.startswith("@")
+        told = f'; filename="{value[1:]}"' if is_file else ""
+        content = files[value[1:]] if is_file else value.encode()
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{told}\r\n\r\n'
+        sent += head.encode() + content + b"\r\n"
+    return sent + f"--{BOUNDARY}--\r\n".encode()
 
 
 def _urlencode(part: str) -> str:
