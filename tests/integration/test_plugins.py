@@ -55,12 +55,13 @@ def blocks_of(page: str) -> list[str]:
 
 def write_plugins(folder: Path) -> Path:
     """The registry with the documented plug-ins beside it."""
-    override, action, worker = blocks_of("docs/plugins.md")
+    override, action, family, worker = blocks_of("docs/plugins.md")
     for place, text in (
         ("resources.yaml", REGISTRY),
         ("data.yaml", DATA),
         ("resources/venue.py", override),
         ("actions/venue.py", action),
+        ("actions/newest.py", family),
         ("actions/venue_check.py", worker),
     ):
         (folder / place).parent.mkdir(exist_ok=True)
@@ -126,6 +127,15 @@ async def test_the_documented_actions_read_and_write_as_the_caller(clients: Any)
     assert (booked.status, booked.data["capacity"]) == (200, 100)
     again = await client.get("/v3/crud/venue/ourHall_12345678")
     assert again.data["capacity"] == 100
+
+
+async def test_the_documented_family_has_an_action_for_each_type(clients: Any) -> None:
+    client = clients("ourAccount_12345", "*:read", "venue:create")
+    made = await client.send("POST", "/v3/crud/venue/", {"name": "Barn"})
+    assert [one["id"] for one in (await client.get("/v3/action/venue/newest")).data] == [made.data["id"]]
+    assert [one["name"] for one in (await client.get("/v3/action/account/newest")).data] == ["Ours"]
+    stranger = clients("ourAccount_12345", "account:read")
+    assert (await stranger.get("/v3/action/venue/newest")).status == 404
 
 
 async def test_an_action_sees_no_other_account_and_no_right_that_the_caller_lacks(clients: Any) -> None:
@@ -199,14 +209,14 @@ async def test_openapi_and_schema_documents_name_the_actions(clients: Any) -> No
     client = clients("ourAccount_12345", "*:*", "action:venue_book")
     document = (await client.get("/openapi.json")).json
     paths = [path for path in document["paths"] if path.startswith("/v3/action/")]
-    assert paths == ["/v3/action/venue/{venue_id}/book"]
-    operation = document["paths"][paths[0]]["post"]
+    assert paths == ["/v3/action/account/newest", "/v3/action/venue/{venue_id}/book", "/v3/action/venue/newest"]
+    operation = document["paths"][paths[1]]["post"]
     assert operation["operationId"] == "venue_book"
     assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Booking")
     assert "Booking" in document["components"]["schemas"]
     schema = (await client.get("/v3/crud/venue/schema")).json
     allowed = {one["name"]: one["allowed"] for one in schema["actions"]}
-    assert allowed == {"venue_book": True, "venue_large": False}
+    assert allowed == {"venue_book": True, "venue_large": False, "venue_newest": True}
 
 
 async def test_the_shipped_summary_counts_what_the_caller_may_see(database_url: str) -> None:
