@@ -26,6 +26,7 @@ Aether API answers at {url} with demo data. A token for twelve hours stands in {
     -H "Authorization: Bearer $(cat {token_file})"
 {people}
   {url}/docs shows every route. Ctrl-C stops the server.
+  After `export AETHER_MODE=demo` the other commands (.venv/bin/aether doctor, say) work on the same data.
 """
 SEARCH = """ \\
     -H 'Content-Type: application/json' -d '{"q": "field", "limit": 2}'"""

@@ -1,6 +1,6 @@
 """What one running engine holds: registry, tables, database, caches of statements and writers.
 
-It is put together once at start-up by `main.py` and replaced whole. It runs
+It is put together once at start-up by `main/` and replaced whole. It runs
 nothing itself; see `execute/read.py` and `execute/write.py`.
 """
 

@@ -1,6 +1,6 @@
 """Finding the plug-ins: the Python files of a directory, each imported under a name of its own.
 
-What a file declares is read by `plugins/`; which directory serves is decided by `main.py`.
+What a file declares is read by `plugins/`; which directory serves is decided by `main/`.
 """
 
 from __future__ import annotations

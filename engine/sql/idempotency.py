@@ -1,6 +1,6 @@
 """The engine's own table of idempotency keys: which call came with which, and what it was answered.
 
-What a claim is and when it ends is `execute/once.py`'s business.
+What a claim is and when it ends is `http/once.py`'s business.
 """
 
 from __future__ import annotations
