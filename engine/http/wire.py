@@ -93,6 +93,8 @@ class Wire(HttpToolsProtocol):
                 self._refuse(BadRequest(f"The request's line and headers are larger than {MAX_HEAD_BYTES} bytes."))
             elif self._watch is None:
                 self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
+        elif self._watch is None and self._is_free():
+            self._expect_rest()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -109,6 +111,7 @@ class Wire(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The last byte of a request."""
         self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
+        self._unwatch()
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -122,10 +125,12 @@ class Wire(HttpToolsProtocol):
         self._resumed += 1
 
     def on_response_complete(self) -> None:
-        """A reply was written; before the connection closes, its client takes it."""
+        """A reply was written; what is left of its request comes soon; before the connection closes, it is taken."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._expect_taking()
+        elif self._watch is None and self._is_free() and BODY_IS_HERE not in self.scope:
+            self._expect_rest()
 
     def timeout_keep_alive_handler(self) -> None:
         """No further request came."""
@@ -164,6 +169,18 @@ class Wire(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.close()
             self._expect_taking()
+
+    def _expect_rest(self) -> None:
+        """See that a connection ends whose last reply is written: what comes after it has stopped uvicorn's timer."""
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return
+        if BODY_IS_HERE not in self.scope:
+            # It is read and dropped for a while, so that the connection can be used again.
+            self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
+        elif self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _expect_taking(self) -> None:
         """Look after a while whether the client has taken anything of what waits for him."""

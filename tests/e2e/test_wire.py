@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def talk(server: ServerProcess, *pieces: bytes) -> bytes:
             # The server hangs up on what it has refused, whatever is still under way.
             pass
     return bytes(received)
+
+
+def hear_reply(peer: socket.socket) -> int:
+    """Read one whole reply; its status."""
+    reply = HTTPResponse(peer)
+    reply.begin()
+    reply.read()
+    return reply.status
 
 
 def problem_of(answer: bytes, status: int) -> dict[str, object]:
@@ -100,6 +109,48 @@ def test_a_second_head_that_does_not_arrive_is_given_up_after_the_first_reply(se
     first, _, rest = answer.partition(b'{"status":"ok"}')
     assert first.startswith(b"HTTP/1.1 200")
     problem_of(rest, 408)
+
+
+@pytest.mark.parametrize("is_dripping", [False, True], ids=["silence", "a drip"])
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        (b"POST /v3/crud/journal/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        (b"POST /v3/action/hosted_file HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+)
+def test_the_rest_of_a_body_whose_reply_is_written_is_not_waited_for(
+    server: ServerProcess, head: bytes, piece: bytes, is_dripping: bool
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5 * TIMEOUT_S) as peer:
+        peer.sendall(head)
+        assert hear_reply(peer) in (200, 401)
+        peer.sendall(piece)
+        if not is_dripping:
+            assert peer.recv(65_536) == b""
+            return
+        peer.settimeout(TIMEOUT_S / 5)
+        for _ in range(50):
+            try:
+                assert peer.recv(65_536) == b""
+                return
+            except TimeoutError:
+                peer.sendall(piece)
+            except ConnectionResetError:
+                return
+        raise AssertionError("Whoever sends on and on is listened to.")
+
+
+def test_a_connection_stays_open_where_the_rest_of_a_body_comes_late(server: ServerProcess) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=2 * TIMEOUT_S) as peer:
+        peer.sendall(LIVE.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n"))
+        assert hear_reply(peer) == 200
+        peer.sendall(b"{}")
+        with pytest.raises(TimeoutError):
+            peer.recv(1)
+        peer.sendall(LIVE)
+        assert hear_reply(peer) == 200
 
 
 def test_requests_in_pieces_and_in_one_piece_are_served(server: ServerProcess) -> None:
