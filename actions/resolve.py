@@ -26,6 +26,7 @@ async def resolve(asked: Ids, caller: Caller) -> Response:
 
     What the caller may not see is left out. The order is that of the ids; an id that is given twice comes once.
     """
+    caller.request.flags(frozenset())
     wanted = dict.fromkeys(one for one in asked.ids if is_public_id(one))
     found: dict[str, dict[str, Any]] = {}
     for resource in caller.runtime.registry.types.values():

@@ -20,7 +20,8 @@ from engine.registry.reflection import ReflectedDatabase
 from engine.registry.resource import Registry, Resource
 from engine.settings import PREFIX, Settings, load_settings
 
-DEMO_DATABASE = "sqlite:///var/demo.db"
+# What a demo has of its own, so that `aether gc` for one database never meets the files of another.
+DEMO_PLACES = {"database_url": "sqlite:///var/demo.db", "storage_url": "file:var/demo/blobs"}
 OPERATOR = Principal("user", is_operator=True, scopes=frozenset(EVERYTHING))
 
 
@@ -57,7 +58,7 @@ def read_settings() -> Settings:
     Raises:
         SettingsError: Others are wrong.
     """
-    return with_demo_database(load_settings() if _mode() else load_settings(mode="dev"))
+    return with_demo_places(load_settings() if _mode() else load_settings(mode="dev"))
 
 
 def is_for_play() -> bool:
@@ -98,11 +99,12 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
-def with_demo_database(settings: Settings) -> Settings:
-    """The settings, with the demo's own database where a demo names none."""
-    if settings.mode != "demo" or "database_url" in settings.model_fields_set:
+def with_demo_places(settings: Settings) -> Settings:
+    """The settings, with the demo's own database and store where a demo names none."""
+    if settings.mode != "demo":
         return settings
-    return settings.model_copy(update={"database_url": DEMO_DATABASE})
+    unsaid = {name: place for name, place in DEMO_PLACES.items() if name not in settings.model_fields_set}
+    return settings.model_copy(update=unsaid)
 
 
 def operator_rights(registry: Registry) -> Rights:

@@ -22,7 +22,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from engine.cli.demo import show_demo
-from engine.cli.ground import opened, with_demo_database
+from engine.cli.ground import opened, with_demo_places
 from engine.cli.terminal import Refused
 from engine.http.wire import WireConfig
 from engine.io.database import check_capacity
@@ -54,7 +54,7 @@ def serve(
     mode = "demo" if demo else "dev" if dev else None
     flags: dict[str, object] = {"mode": mode, "host": host, "port": port, "workers": workers}
     given = {name: value for name, value in flags.items() if value is not None}
-    settings = with_demo_database(load_settings(env_file=ENV_FILE, **given))
+    settings = with_demo_places(load_settings(env_file=ENV_FILE, **given))
     # Taken before anything is changed: a second server on the same port must not migrate first and fail then.
     listener = _listen(settings)
     with listener:
@@ -114,7 +114,7 @@ async def _look_ahead(settings: Settings) -> Registry:
 
 def _hand_on(settings: Settings) -> None:
     """Give to the workers what flags have said: they read their settings themselves."""
-    for name in ("mode", "host", "port", "workers", "database_url"):
+    for name in ("mode", "host", "port", "workers", "database_url", "storage_url"):
         os.environ[f"{PREFIX}{name.upper()}"] = str(getattr(settings, name))
 
 

@@ -57,6 +57,14 @@ def test_the_first_search_answers_what_the_readme_shows(demo: tuple[str, Path]) 
     assert json.loads(_run(command, url, folder)) == json.loads(BLOCKS["json"][0])
 
 
+def test_the_demo_keeps_its_files_apart_from_those_of_other_databases(demo: tuple[str, Path]) -> None:
+    url, folder = demo
+    sent = f'curl -s "{url}/v3/action/hosted_file" -H "Authorization: Bearer $(cat var/demo/token)" -F "file=@log"'
+    assert json.loads(_run(sent, url, folder))["data"]["file_name"] == "log"
+    assert [file for file in (folder / "var" / "demo" / "blobs").glob("??/??/*") if file.is_file()] != []
+    assert not (folder / "var" / "blobs").exists()
+
+
 def test_a_type_of_four_lines_is_served(demo: tuple[str, Path]) -> None:
     url, folder = demo
     assert len(BLOCKS["yaml"][0].splitlines()) == 4

@@ -238,3 +238,8 @@ async def test_the_shipped_summary_counts_what_the_caller_may_see(database_url: 
             "last_entry_date": dates[-1] if dates else None,
         }
         assert (await lab.get("/v3/action/journal/no_such_journal_1/summary")).status == 404
+        unknown = await lab.get(f"/v3/action/journal/{journal}/summary?sort=name")
+        assert (unknown.status, unknown.json["errors"][0]["parameter"]) == (400, "sort")
+        resolver = client("aB7dE-2fGh4JkLmNoPqRsT", "*:read", "action:resolve")
+        unknown = await resolver.send("POST", "/v3/action/resolve?sort=name", {"ids": [journal]})
+        assert (unknown.status, unknown.json["errors"][0]["parameter"]) == (400, "sort")
