@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from engine import (
     Acting,
@@ -56,13 +56,19 @@ PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}|\{([A-Za-z_][A
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+# What documents say of an address; the faults of one are told by `_read_recipients` in words of their own.
+_ADDRESS = {"type": "string", "format": "email", "minLength": 3, "maxLength": 254}
+
+
 class Sending(BaseModel):
     """What is sent to whom."""
 
     model_config = ConfigDict(extra="forbid")
 
     template: str = Field(min_length=1, max_length=120, description="Name or id of a mail template.")
-    to: list[str] = Field(min_length=1, max_length=MAX_RECIPIENTS, description="Addresses, without names.")
+    to: list[Annotated[str, WithJsonSchema(_ADDRESS)]] = Field(
+        min_length=1, max_length=MAX_RECIPIENTS, description="Addresses, without names."
+    )
     params: dict[str, Any] = Field(
         default_factory=dict, max_length=MAX_PARAMS, description="Texts and numbers for the template's {names}."
     )

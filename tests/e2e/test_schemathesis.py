@@ -23,7 +23,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.errors import InvalidSchema
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from engine.auth.mint import mint_token
 from tests.support import services
@@ -210,6 +210,9 @@ def _try_one(site: Site, who: str, operation: Any, mode: GenerationMode, example
             return
         try:
             left_out = [positive_data_acceptance] if _is_lawful(response, case, site) else []
+            if len(operation.body) > 1:
+                # A form or the bytes themselves: the tool sends bytes as a form, and a form where it means bytes.
+                left_out = [positive_data_acceptance, negative_data_rejection]
             case.validate_response(response, headers=site.headers[who], excluded_checks=left_out)
         except FailureGroup as failures:
             said = "\n".join(f"    {one.title}: {one.message}" for one in failures.exceptions)
@@ -236,6 +239,9 @@ def _is_lawful(response: Any, case: Any, site: Site) -> bool:
         # What a relation deep in a body points at may have been deleted a few requests ago.
         errors = [one for one in problem.get("errors", []) if one["code"] != "foreign-key"]
         return not unexplained(site.documents[types[-1]], errors)
+    if case.path.startswith("/v3/action/"):
+        # Nobody can invent what an action is to work with.
+        return all(one["code"] == "foreign-key" for one in problem.get("errors", [])) or is_beyond_schemas(problem)
     return is_beyond_schemas(problem)
 
 

@@ -256,11 +256,12 @@ async def test_the_day_on_which_counting_began_is_kept_though_nobody_calls(datab
 
 
 async def test_a_stop_counts_what_is_left_and_ends_the_loop(database: Database) -> None:
+    before = asyncio.all_tasks()
     uses = Uses(database)
     uses.start()
     uses.note(use_of(ROUTES[0]), None)
     await uses.close()
-    assert [task for task in asyncio.all_tasks() if "Uses" in str(task.get_coro())] == []
+    assert [task for task in asyncio.all_tasks() - before if "Uses" in str(task.get_coro())] == []
     assert await total_of(database) == 1
 
 
