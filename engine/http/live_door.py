@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.auth.limits import RateLimiter
 from engine.auth.tokens import refuse
-from engine.errors import Forbidden, Problem
+from engine.errors import BadRequest, Forbidden, Problem
 from engine.execute.runtime import Runtime
 from engine.http.call import Request
 from engine.http.dispatch import method_not_allowed
@@ -25,9 +25,10 @@ from engine.http.live_connections import Connections
 from engine.http.live_events import HEADERS, PATHS, ROUTE, EventStream
 from engine.http.live_wire import SOCKET_PATHS
 from engine.http.reply import Reply
+from engine.language.query import split_query
 from engine.observe import RequestServed, observe
 from engine.plan.read import not_found
-from engine.plan.rights import rights_of
+from engine.plan.rights import Rights, rights_of
 from engine.principal import ANONYMOUS, Principal
 from engine.registry.resource import Registry
 from engine.render.problem import PROBLEM_TYPE, render_problem
@@ -83,6 +84,8 @@ class LiveDoor:
             return Reply(204, headers=((b"allow", b"GET, HEAD, OPTIONS"),), content_type=None)
         if request.method != "GET":
             raise method_not_allowed(request.method, _METHODS)
+        if principal is ANONYMOUS and not _asks_for_public(request, rights_of(runtime.registry, principal)):
+            raise refuse()
         stream = EventStream(self._connections, request, principal)
         try:
             await stream.begin()
@@ -122,6 +125,15 @@ class LiveDoor:
         if host and host == headers.get(b"host"):
             return None
         return Forbidden("Pages of this origin may not connect.")
+
+
+def _asks_for_public(request: Request, rights: Rights) -> bool:
+    """Whether nobody may ask this: who is not known hears of nothing else, not even what is wrong with his words."""
+    try:
+        named = [value for name, value in split_query(request.query) if name == "obj_type"]
+    except BadRequest:
+        return False
+    return bool(named) and all(rights.sees(name) for name in named)
 
 
 async def _refuse(scope: Scope, send: Send, problem: Problem, request_id: str) -> None:

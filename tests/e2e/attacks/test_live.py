@@ -274,3 +274,22 @@ async def test_who_does_not_read_is_hung_up_on(world: World) -> None:
         assert len(world.running.engine.live) == open_before - 1
     finally:
         await admin.send("PATCH", at, {"body": before})
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("", 401),
+        ("obj_type=journal", 401),
+        ("obj_type=journal&access_token=x", 401),
+        ("obj_type=journal&search={", 401),
+        ("obj_type=nothing", 401),
+        ("obj_type=bulletin&obj_type=journal", 401),
+        ("access_token=x", 401),
+        ("obj_type=bulletin&access_token=x", 400),
+        ("obj_type=country&search={", 400),
+    ],
+)
+async def test_who_is_not_known_hears_of_events_of_public_types_alone(world: World, asked: str, status: int) -> None:
+    reply = await world.nobody.get(f"/v3/live/events?{asked}")
+    assert reply.status == status, str(reply)
