@@ -308,7 +308,7 @@ async def test_the_document_of_badges_names_the_action(desk: Desk) -> None:
     assert re.search("422", operation["description"])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(odd_layouts())
 def test_whatever_lies_in_the_table_is_drawn_or_a_refusal_with_places(laid: Stage, document: Any) -> None:
     admin = laid.new_account("Odd")

@@ -132,7 +132,7 @@ async def test_what_is_hidden_is_neither_told_nor_asked_for(world: World, name: 
             assert hidden["problem"]["status"] == unknown["problem"]["status"] == 422
         assert (await follower.subscribe("journal", {"fields": ["*"]}, uid="all"))["type"] == "subscribed"
         at = f"/v3/crud/journal/{world.first('journal')}"
-        reply = await world.callers["admin"].send("PATCH", at, {"name": "told", "passcode": "CANARYH new"})
+        reply = await world.callers["admin"].send("PATCH", at, {"name": "alpha told", "passcode": "CANARYH new"})
         assert reply.status == 200, str(reply)
         told = await follower.receive()
         assert told["type"] == "update"
