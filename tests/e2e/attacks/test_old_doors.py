@@ -32,18 +32,22 @@ ATTACKERS = {"/": "user", "/api": "admin", "/crud": "key", "/v2/crud": "user"}
 
 
 def _attacks() -> Iterator[Any]:
-    """Every attack that takes one world and one caller."""
+    """Every attack that takes one world and one caller, at one old door in turn; at the other one in the long run."""
+    doors = (("/", "user"), ("/v2/crud", "key"))
+    number = 0
     for module in (test_accounts, test_hidden_fields, test_values):
         for name, function in inspect.getmembers(module, inspect.iscoroutinefunction):
             if name.startswith("test_") and tuple(inspect.signature(function).parameters) in (
                 ("world", "caller"),
                 ("any_world", "any_caller"),
             ):
-                yield pytest.param(function, id=name.removeprefix("test_"))
+                for turn, (door, who) in enumerate(doors):
+                    marks = () if turn == number % 2 else (pytest.mark.long,)
+                    yield pytest.param(function, door, who, id=f"{name.removeprefix('test_')} at {door}", marks=marks)
+                number += 1
 
 
-@pytest.mark.parametrize(("door", "who"), [("/", "user"), ("/v2/crud", "key")])
-@pytest.mark.parametrize("attack", list(_attacks()))
+@pytest.mark.parametrize(("attack", "door", "who"), list(_attacks()))
 async def test_an_attack_on_v3_fails_at_an_old_door_too(world: World, attack: Attack, door: str, who: str) -> None:
     await attack(world, through(world, who, door))
 
