@@ -20,7 +20,6 @@ from engine import (
     Response,
     ValidationFailed,
     action,
-    encode_json,
     find_file,
     in_thread,
     is_public_id,
@@ -97,12 +96,7 @@ async def _template_of(caller: CallerContext, badge: Mapping[str, Any]) -> dict[
 
 def _layout_of(template: Mapping[str, Any]) -> Layout:
     try:
-        document = json.loads(encode_json(template["layout"]))
-    except (ValueError, RecursionError):
-        broken = ErrorItem("type-mismatch", "The layout is no JSON.", pointer="/layout")
-        raise _refusal(template, ValidationFailed(errors=[broken])) from None
-    try:
-        return read_layout(document, pointer="/layout")
+        return read_layout(template["layout"], pointer="/layout")
     except ValidationFailed as refused:
         raise _refusal(template, refused) from None
 
@@ -158,12 +152,11 @@ def _written(value: object) -> str:
     Raises:
         ValueError: It is a document.
     """
-    plain = json.loads(encode_json(value))
-    if plain is None:
+    if value is None:
         return ""
-    if isinstance(plain, (dict, list)):
+    if isinstance(value, (dict, list)):
         raise ValueError
-    return plain if isinstance(plain, str) else json.dumps(plain)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 async def _pictures_of(caller: CallerContext, layout: Layout, contents: Mapping[str, str]) -> dict[str, bytes]:

@@ -226,12 +226,6 @@ def _shown(fields: Sequence[str] | None, expand: object) -> SearchBody:
 
 
 def _plain(found: T) -> T:
-    """Objects as a client gets them: a writer answers JSON columns as the text they are, for speed.
-
-    Where that text is no JSON, the objects stay as they were found: what to make of it is the action's to say.
-    """
-    try:
-        plain: T = orjson.loads(encode_json(found))
-    except orjson.JSONDecodeError:
-        return found
+    """Objects as a client gets them: a writer answers JSON columns as the text they are, for speed."""
+    plain: T = orjson.loads(encode_json(found))
     return plain
