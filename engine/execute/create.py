@@ -23,7 +23,6 @@ from engine.execute.session import (
     read_back,
     run_override,
     run_write,
-    without_secrets,
 )
 from engine.execute.targets import hash_passwords, is_visible, proven_targets, refuse_strangers, resolve_references
 from engine.io.resolver import ResolvedRow
@@ -235,8 +234,8 @@ async def _insert(
     if not rows:
         raise await _missing_target(session, draft, found)
     row = ResolvedRow(rows[0][0], rows[0][0] if resource.account.kind == "self" else sprout.account)
-    after = without_secrets(resource, draft.values)
-    announce(session, resource, "create", sprout.public_id, row, fields=frozenset(after), caller=caller, after=after)
+    fields, after = frozenset(draft.values), dict(draft.values)
+    announce(session, resource, "create", sprout.public_id, row, fields=fields, caller=caller, after=after)
     return row, _reply_row(session, sprout, reply, row, dict(zip(names, rows[0][1:], strict=True)))
 
 

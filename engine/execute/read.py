@@ -15,6 +15,7 @@ from engine.errors import StatementTimedOut
 from engine.execute.expand import attach_expansions
 from engine.execute.runtime import Prepared, Runtime, with_rules
 from engine.language.cursor import Direction, Position, encode_cursor
+from engine.light import light
 from engine.plan.read import Chain, chain_values, not_found
 from engine.plan.selection import id_selection, without_rows
 from engine.plan.shape import Const, PlanContext, ReadPlan, ReadShape
@@ -26,6 +27,7 @@ ESTIMATE_LIMIT_S = 0.1
 _EXPLAIN_ROWS = 8
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Found:
     """One object that was read.
@@ -43,6 +45,7 @@ class Found:
     row: Row
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list."""

@@ -24,6 +24,7 @@ from engine.io.database import Database, Rows, Transaction
 from engine.io.resolver import ResolvedRow
 from engine.language.call import Precondition
 from engine.language.search import EMPTY_SEARCH, SearchBody
+from engine.light import light
 from engine.plan.read import Chain
 from engine.plan.selection import id_selection
 from engine.plan.shape import Dialect, PlanContext, ReadPlan, ReadShape, Viewer
@@ -41,6 +42,7 @@ MAX_STATEMENTS = 2_000
 _MOMENT = Field(name="now", column=None, kind="datetime")
 
 
+@light
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteCall:
     """One write, as the path, the query string, the headers and the body say.
@@ -64,6 +66,7 @@ class WriteCall:
     further: Mapping[str, object] = field(default_factory=dict)
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A write that was done.
@@ -89,6 +92,7 @@ class Runner(Protocol):
         """Run a statement and return how many rows it matched."""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Session:
     """One write while it runs.
@@ -317,11 +321,6 @@ def plan_id(resource: Resource, public_id: str, context: PlanContext) -> ReadPla
     return ReadPlan(shape, {**account_values(context.principal, viewer), "id": public_id})
 
 
-def without_secrets(resource: Resource, values: Mapping[str, object]) -> dict[str, object]:
-    """Values as hooks behind the commit may see them."""
-    return {name: value for name, value in values.items() if not resource.fields[name].secret}
-
-
 async def read_back(session: Session, plan: ReadPlan) -> Found:
     """Read what was written; it must still be there for the caller.
 
@@ -346,7 +345,7 @@ def announce(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
-    """Note a change, to be announced when the write is committed."""
+    """Note a change, to be announced when the write is committed; hooks get its values without the secret ones."""
     at = session.context.now
     session.effects.changes.append(Change(resource.name, verb, public_id, row.row_id, row.account_row_id, fields, at))
     if verb == "delete":
@@ -354,10 +353,17 @@ def announce(
     hook = session.overrides(resource).after_commit
     if hook is not None:
         account_id = caller.account_id if caller else None
+        before, after = _without_secrets(resource, before), _without_secrets(resource, after)
         session.effects.hooks.append((hook, Written(resource.name, verb, public_id, account_id, before, after, at)))
 
 
 # ---------------------------------------------------------------- private
+
+
+def _without_secrets(resource: Resource, values: Mapping[str, object] | None) -> dict[str, object] | None:
+    if values is None:
+        return None
+    return {name: value for name, value in values.items() if not resource.fields[name].secret}
 
 
 async def _run_hook(hook: Callable[[Written], object], written: Written) -> None:

@@ -27,7 +27,6 @@ from engine.execute.session import (
     read_back,
     run_override,
     run_write,
-    without_secrets,
 )
 from engine.execute.targets import hash_passwords, is_visible, proven_targets, refuse_strangers, resolve_references
 from engine.io.resolver import ResolvedRow
@@ -157,7 +156,9 @@ class _Change:
         """Do it; None where somebody else was faster and it may be tried again."""
         session, resource, call = self.session, self.resource, self.call
         selection = self._selection()
-        plan = plan_present(call, session, selection)
+        plan = self.reply
+        if plan is None or plan.shape.selection is not selection:
+            plan = plan_present(call, session, selection)
         row, prepared = await (read_held_row(session, resource, plan) if is_again else read_row(session, plan))
         matched = require_version(resource, call.if_match, await present_version(session, call, row))
         before = self._before(selection, row, prepared)
@@ -201,8 +202,7 @@ class _Change:
             announce(
                 session, resource, "update", call.public_id, own,
                 fields=frozenset(draft.values), caller=caller,
-                before=without_secrets(resource, before),
-                after=without_secrets(resource, {**before, **draft.values}),
+                before=before, after={**before, **draft.values},
             )  # fmt: skip
         await self._write_children(children, own, draft.faults)
         draft.finish()

@@ -12,6 +12,7 @@ from engine.errors import MethodNotAllowed
 from engine.execute.runtime import Runtime
 from engine.http.call import Request, split_path
 from engine.http.reply import Reply
+from engine.light import light
 from engine.plan.read import Chain, not_found
 from engine.plan.rights import Rights
 from engine.plan.shape import Link
@@ -23,6 +24,7 @@ PREFIX = "/v3/crud"
 MAX_SEGMENTS = 64
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a path names.
@@ -56,6 +58,7 @@ _NO_RESOURCE = Resource(
 NO_TARGET = Target(_NO_RESOURCE, (), None, None, PREFIX)
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request with what was found out about it so far; what every endpoint gets."""

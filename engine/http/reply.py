@@ -8,6 +8,7 @@ from typing import Any
 from starlette.types import Send
 
 from engine.http.wire import write_whole
+from engine.light import light
 
 JSON_TYPE = b"application/json"
 # Replies are one caller's: no shared cache may keep them (contract, operations).
@@ -22,6 +23,7 @@ SECRET_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"cache-control", b"no-store
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What is answered.

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Literal
 
 from engine.errors import Unavailable
 from engine.io.mariadb_link import SILENCE_S, Link, LinkRefused, Target, open_link
@@ -23,6 +24,10 @@ PROBE_S = 0.8
 KILL_AFTER_S = 0.2
 GRACE_S = 2.0
 REPORT_EVERY_S = 1.0
+CLOCK_GRAIN_S = 0.001
+
+_Waiter = tuple[float, "asyncio.Future[Link | Literal['late'] | None]"]
+"""Until when somebody waits, and what will be told to him."""
 
 
 class Pool:
@@ -43,7 +48,8 @@ class Pool:
         self._idle: list[Link] = []
         self._links: set[Link] = set()
         self._opening = 0
-        self._waiters: deque[asyncio.Future[Link | None]] = deque()
+        self._waiters: deque[_Waiter] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
         self._seen: dict[str, bool] = {}
         self._doomed: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +98,7 @@ class Pool:
             self._spawn(link.close())
             return
         while self._waiters:
-            waiter = self._waiters.popleft()
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(link)
                 return
@@ -117,6 +123,8 @@ class Pool:
         """Wait for connections in use, for a while, then close them all."""
         self._is_closed = True
         self._emptied.clear()
+        while self._waiters:
+            self._wake_one()
         for link in self._idle:
             self._links.discard(link)
             self._spawn(link.close())
@@ -127,6 +135,8 @@ class Pool:
                     await self._emptied.wait()
         for link in tuple(self._links):
             self._drop(link)
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
@@ -156,31 +166,45 @@ class Pool:
 
     async def _wait(self, deadline: float) -> Link | None:
         """A connection handed over by `give`, or None when there may be room for a new one."""
-        waiter: asyncio.Future[Link | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Link | Literal["late"] | None] = loop.create_future()
+        self._waiters.append((deadline, waiter))
+        if self._alarm is None:
+            # One timer for all who wait: a busy pool makes everybody wait, and a time-out of one's own is dear.
+            self._alarm = loop.call_at(deadline, self._end_waits)
         try:
-            async with asyncio.timeout_at(deadline):
-                return await waiter
-        except TimeoutError as fault:
-            self._return_handed(waiter)
-            observe(PoolExhausted(self._size, self._wait_s))
-            raise Unavailable("The database is busy. Try again shortly.") from fault
+            link = await waiter
         except asyncio.CancelledError:
-            self._return_handed(waiter)
+            self._return_handed(deadline, waiter)
             raise
+        if link == "late":
+            observe(PoolExhausted(self._size, self._wait_s))
+            raise Unavailable("The database is busy. Try again shortly.")
+        return link
 
-    def _return_handed(self, waiter: asyncio.Future[Link | None]) -> None:
+    def _end_waits(self) -> None:
+        """Tell those that have waited long enough."""
+        loop = asyncio.get_running_loop()
+        now = loop.time() + CLOCK_GRAIN_S
+        for deadline, waiter in self._waiters:
+            if deadline <= now and not waiter.done():
+                waiter.set_result("late")
+        self._waiters = deque(one for one in self._waiters if not one[1].done())
+        first = min((deadline for deadline, _ in self._waiters), default=None)
+        self._alarm = None if first is None else loop.call_at(first, self._end_waits)
+
+    def _return_handed(self, deadline: float, waiter: asyncio.Future[Link | Literal["late"] | None]) -> None:
         """Pass on what was handed over in the very moment in which the waiting ended."""
         if waiter.done() and not waiter.cancelled():
             link = waiter.result()
-            if link is not None:
-                self.give(link)
-            else:
+            if link is None:
                 self._wake_one()
+            elif link != "late":
+                self.give(link)
         else:
             waiter.cancel()
             with suppress(ValueError):
-                self._waiters.remove(waiter)
+                self._waiters.remove((deadline, waiter))
 
     def _drop(self, link: Link) -> None:
         link.abort()
@@ -194,7 +218,7 @@ class Pool:
 
     def _wake_one(self) -> None:
         while self._waiters:
-            waiter = self._waiters.popleft()
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return

@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.errors import CursorMismatch
+from engine.light import light
 
 PREFIX = "c1."
 MAX_TOKEN_BYTES = 16 * 1024
@@ -35,6 +36,7 @@ Direction = Literal["next", "prev"]
 SortValue = str | int | float | bytes | Decimal | None
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a page ended.

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 
 from engine.errors import ErrorItem, ValidationFailed
 from engine.language.json import escape_pointer
+from engine.light import light
 from engine.registry.resource import SortKey
 
 CountMode = Literal["none", "exact", "estimated"]
@@ -65,6 +66,7 @@ class Term:
     text: str
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class SearchBody:
     """What a search asks for, as written. None or empty = absent.

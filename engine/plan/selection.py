@@ -88,9 +88,9 @@ def plan_selection(
     Returns:
         The selection with its to-one relations, and an expansion for each to-many relation.
     """
-    planner = _Planner(context, viewer, faults)
     if fields is None and not expand:
-        return default_selection(planner.gate, type_name), ()
+        return default_selection(gate_of(context.registry, context.rights), type_name), ()
+    planner = _Planner(context, viewer, faults)
     draft = _Draft(type_name)
     planner.add_fields(draft, fields, "/fields")
     expansions = planner.add_expands(draft, expand, (), 1)

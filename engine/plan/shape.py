@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from engine.light import light
+
 if TYPE_CHECKING:
     from engine.plan.rights import Rights
     from engine.principal import Principal
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Dialect = Literal["mariadb", "sqlite"]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Path:
     """A way over to-one relations to a field of the last type.
@@ -38,6 +41,7 @@ class Path:
     function: str | None = None
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Const:
     """Always true or always false."""
@@ -45,6 +49,7 @@ class Const:
     value: bool
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """A field compared with operands.
@@ -66,6 +71,7 @@ class Leaf:
     variant: str = ""
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class FieldLeaf:
     """A field compared with another field of the same row (or of its to-one relations)."""
@@ -77,6 +83,7 @@ class FieldLeaf:
     zone: str | None = None
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Present:
     """Whether a to-one relation's target is there and visible (`negated`: absent or invisible)."""
@@ -85,6 +92,7 @@ class Present:
     negated: bool = False
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Exists:
     """Whether some related row of a to-many fulfils a condition; None is any row at all."""
@@ -95,6 +103,7 @@ class Exists:
     negated: bool = False
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many related rows of a to-many fulfil a condition, compared with integers."""
@@ -107,6 +116,7 @@ class Count:
     negated: bool = False
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class And:
     """All of them."""
@@ -114,6 +124,7 @@ class And:
     parts: tuple[Condition, ...]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Or:
     """At least one of them."""
@@ -124,6 +135,7 @@ class Or:
 Condition = Const | Leaf | FieldLeaf | Present | Exists | Count | And | Or
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class PlannedCondition:
     """A condition's shape with its values, the latter ready for the driver of the dialect."""
@@ -132,6 +144,7 @@ class PlannedCondition:
     values: tuple[object, ...]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Order:
     """One planned key of an order.
@@ -150,6 +163,7 @@ class Order:
     zone: str | None = None
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class PlanContext:
     """What planning needs to know besides the call.
@@ -170,6 +184,7 @@ class PlanContext:
 # ---------------------------------------------------------------- reads
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """As much of a caller as statements depend on.
@@ -183,6 +198,7 @@ class Viewer:
     rights: int
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What is read of one type, with the to-one relations that are read along.
@@ -202,6 +218,7 @@ class Selection:
     with_source: bool = False
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Link:
     """One step of a nested path: the parent's type, and the field by which the one below points at it."""
@@ -210,6 +227,7 @@ class Link:
     field: str
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Keyset:
     """Where a cursor page starts, as far as the statement depends on it.
@@ -226,6 +244,7 @@ class Keyset:
 Deleted = Literal["exclude", "include", "only"]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class ReadShape:
     """Picks one read statement.
@@ -251,6 +270,7 @@ class ReadShape:
     via: str | None = None
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """Rows of a to-many relation, read for all rows of the level above at once.
@@ -272,6 +292,7 @@ class Expansion:
     expansions: tuple[Expansion, ...] = ()
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
     """A read, ready to run.

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from engine.errors import Forbidden
+from engine.light import light
 from engine.plan.conditions import plan_filter
 from engine.plan.rights import Rights, full_rights
 from engine.plan.shape import Const, Deleted, Dialect, PlanContext, PlannedCondition, Viewer
@@ -86,12 +88,18 @@ def view_accounts(principal: Principal, rights: Rights) -> Viewer:
         rights: His rights.
     """
     if principal.sees_all_accounts:
-        return Viewer(0, rights.key)
+        return _viewer(0, rights.key)
     count = len(principal.accounts)
     width = 1
     while width < count:
         width *= 2
-    return Viewer(width, rights.key)
+    return _viewer(width, rights.key)
+
+
+@lru_cache(maxsize=2_000)
+def _viewer(accounts: int, rights: int) -> Viewer:
+    """The same object for the same callers: then shapes that hold it are compared at a glance."""
+    return Viewer(accounts, rights)
 
 
 def account_values(principal: Principal, viewer: Viewer) -> dict[str, object]:
@@ -102,6 +110,8 @@ def account_values(principal: Principal, viewer: Viewer) -> dict[str, object]:
     """
     if viewer.accounts == 0:
         return {}
+    if len(principal.accounts) == 1:
+        return {"account0": principal.accounts[0].row_id}
     ids = [account.row_id for account in principal.accounts] or [NO_ACCOUNT]
     return {f"account{i}": ids[min(i, len(ids) - 1)] for i in range(viewer.accounts)}
 
@@ -138,6 +148,7 @@ MAX_STEADY_RULES = 2_000
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class RuleContext:
     """What a row rule's macros may depend on."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.errors import ErrorItem, ValidationFailed
 from engine.language.json import escape_pointer
+from engine.light import light
 from engine.plan.shape import PlanContext
 from engine.plugins.overrides import Caller, Overrides
 from engine.registry.kinds import KINDS, KindError
@@ -23,6 +24,7 @@ from engine.registry.resource import Field, Resource
 _MISSING = object()
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A relation's target that a body names.
@@ -76,6 +78,7 @@ class Draft:
             raise ValidationFailed(errors=self.faults)
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What all bodies of a write of one type have in common.

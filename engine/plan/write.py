@@ -11,6 +11,7 @@ from typing import Literal
 
 from engine.errors import ErrorItem, Forbidden, PreconditionRequired, StaleVersion, ValidationFailed
 from engine.language.call import Precondition
+from engine.light import light
 from engine.plan.read import not_found
 from engine.plan.rights import Verb
 from engine.plan.shape import Const, PlanContext, Selection, Viewer
@@ -22,6 +23,7 @@ MAX_ATTEMPTS = 5
 ACCOUNT_HEADER = "X-Account-Id"
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class InsertShape:
     """Picks an insert.
@@ -40,6 +42,7 @@ class InsertShape:
     returning: tuple[str, ...] = ()
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class UpdateShape:
     """Picks an update of one row, by its row id in ``row_id``.
@@ -58,6 +61,7 @@ class UpdateShape:
     state: Literal["alive", "deleted"] | None = "alive"
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class DeleteShape:
     """Picks a delete of one row for good, by ``row_id`` and, where there is one, ``version``."""
@@ -66,6 +70,7 @@ class DeleteShape:
     viewer: Viewer
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class FamilyShape:
     """Picks a statement over all rows that point at some others.
@@ -86,6 +91,7 @@ class FamilyShape:
     only: Literal["alive", "all", "at"] = "all"
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class StampShape:
     """Picks the read of one row's time of deletion, by ``row_id``."""
@@ -94,6 +100,7 @@ class StampShape:
     viewer: Viewer
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class HoldShape:
     """Picks the statement that keeps others from writing one row, by ``row_id``, until the transaction ends."""
@@ -102,6 +109,7 @@ class HoldShape:
     viewer: Viewer
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class ImageShape:
     """Picks the statement that reads rows whole, by ``row0`` …, for who follows changes.
@@ -238,6 +246,8 @@ def before_selection(resource: Resource, reply: Selection, named: frozenset[str]
         named: Fields of the body that are stored or computed.
         whole: Whether the overrides look at the object.
     """
+    if not (named or whole or reply.ones or reply.many):
+        return reply
     fields = dict.fromkeys(reply.fields)
     fields.update(dict.fromkeys(sorted(named)))
     if whole:

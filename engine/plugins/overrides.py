@@ -27,6 +27,7 @@ from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
+from engine.light import light
 from engine.registry.resource import Registry, Resource
 
 Values = Mapping[str, object]
@@ -39,6 +40,7 @@ HOOKS = {"validate": 2, "before_create": 2, "before_update": 3, "before_delete":
 WHOLE = "registry"
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who writes, as overrides see him: public ids alone.
@@ -55,6 +57,7 @@ class Caller:
     is_operator: bool = False
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Written:
     """A committed write, as ``after_commit`` gets it.

@@ -19,6 +19,7 @@ LAYERS = {
     "engine.settings": 0,
     "engine.observe": 0,
     "engine.faultpoints": 0,
+    "engine.light": 0,
     "engine.principal": 0,
     "engine.registry": 1,
     "engine.language": 2,
