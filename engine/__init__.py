@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from engine.plugins.overrides import Written as Written
     from engine.plugins.workers import worker as worker
     from engine.principal import Principal as Principal
+    from engine.registry.legacy import LegacySwitches as LegacySwitches
     from engine.registry.resource import Registry as Registry
     from engine.registry.resource import Resource as Resource
     from engine.render.rows import encode_json as encode_json
@@ -124,6 +125,7 @@ _NAMES = {
     "encode_json": ("engine.render.rows", "encode_json"),
     "Translation": ("engine.plugins.layers", "Translation"),
     "TRANSLATION": ("engine.plugins.layers", "TRANSLATION"),
+    "LegacySwitches": ("engine.registry.legacy", "LegacySwitches"),
     "Registry": ("engine.registry.resource", "Registry"),
     "Resource": ("engine.registry.resource", "Resource"),
     "Principal": ("engine.principal", "Principal"),
@@ -208,6 +210,7 @@ __all__ = [
     "InnerReply",
     "Translation",
     "TRANSLATION",
+    "LegacySwitches",
     "Registry",
     "Resource",
     "Principal",

@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from typing import Literal
 from urllib.parse import quote, unquote_plus
 
-from engine import Gone, Host, OldRoute, OldUse, Principal, Problem, Registry, Resource
+from engine import Gone, Host, LegacySwitches, OldRoute, OldUse, Principal, Problem, Registry, Resource
 from legacy_shim.routes import VERSIONS
 from legacy_shim.shapes import Headers, LegacyCall, LegacyRoute, VersionName
 
@@ -63,18 +63,15 @@ class Deprecation:
         self._common = {version: _common_headers(day, host) for version, day in DEPRECATED_ON.items()}
         self._known: dict[tuple[str, str, str], _Known] = {}
         self._shown: dict[tuple[str, str, Trust], str] = {}
+        self._switches: dict[str, tuple[LegacySwitches, ...]] = {}
         self._registry: Registry | None = None
 
     def admit(self, call: LegacyCall) -> Problem | None:
         """Why a call is refused although it can be translated: the route is switched off, for good or this minute."""
         registry = self._host.registry()
-        switches = [registry.legacy]
-        resource = registry.types.get(call.type)
-        if resource is not None:
-            switches.append(resource.legacy.switches)
-        for one in switches:
-            if not (one.off or one.brownouts):
-                continue
+        if registry is not self._registry:
+            self._take(registry)
+        for one in self._switches.get(call.type, (registry.legacy,)):
             closure = one.closure_of(call.door, call.route.verb, self._now())
             if closure is not None:
                 route = self._know(call).route
@@ -103,17 +100,29 @@ class Deprecation:
 
     # ------------------------------------------------------------ private
 
+    def _take(self, registry: Registry) -> None:
+        """Go by another registry: by type, what switches its old routes off, where anything does."""
+        self._registry = registry
+        self._shown.clear()
+        self._switches = {
+            name: tuple(one for one in (registry.legacy, resource.legacy.switches) if one.off or one.brownouts)
+            for name, resource in registry.types.items()
+        }
+
     def _resource(self, call: LegacyCall) -> Resource | None:
         return self._host.registry().types.get(call.type)
 
     def _show(self, call: LegacyCall, trust: Trust) -> str:
         """What `shown_url` shows, remembered for queries that come again, as those of programs do."""
+        if not call.v3_query:
+            if call.shown is None:
+                call.shown = shown_url(call.v3_path, "", None, trust)
+            return call.shown
         registry = self._host.registry()
         if registry is not self._registry:
-            self._registry = registry
-            self._shown.clear()
+            self._take(registry)
         resource = registry.types.get(call.type)
-        if not call.v3_query or len(call.v3_query) > MAX_REMEMBERED_QUERY:
+        if len(call.v3_query) > MAX_REMEMBERED_QUERY:
             return shown_url(call.v3_path, call.v3_query, resource, trust)
         key = (call.type, call.v3_query, trust)
         query = self._shown.get(key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from legacy_shim.words import TypeWords, Words
 
 JSON_TYPE = b"application/json"
 LOCATION = b"location"
+NOT_MODIFIED, FIRST_ERROR = 304, 400
 _UNFIT = re.compile(r"[^\x20-\x7e]")
 _MOST_FAULTS = 20
 
@@ -40,9 +40,9 @@ def shape_reply(
         reply: Of V3.
     """
     status = reply.status
-    if status == HTTPStatus.NOT_MODIFIED:
+    if status == NOT_MODIFIED:
         return status, b"", reply.headers, None
-    if status >= HTTPStatus.BAD_REQUEST:
+    if status >= FIRST_ERROR:
         text = describe_problem(orjson.loads(reply.body), call.places)
         return status, encode_json(shapes[1](status, text)), reply.headers, JSON_TYPE
     if call.route.verb == "delete":

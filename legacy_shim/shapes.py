@@ -70,7 +70,7 @@ class LegacyRoute:
     example: Example
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class LegacyCall:
     """One old call in words of V3. Not frozen only because one is made for every call, and freezing trebles its cost.
 
@@ -89,6 +89,8 @@ class LegacyCall:
         public_id: The object's id of the path; None on a collection.
         is_trial: ``validate_only`` was asked for: nothing was written.
         places: What the caller calls the parameters and headers of the equivalent, where it was another name.
+        shown: The equivalent's path and query as a log line and a header may show them, once somebody has asked; only
+            where it has no query, so that nothing depends on who asked.
     """
 
     route: LegacyRoute
@@ -104,6 +106,7 @@ class LegacyCall:
     is_trial: bool = False
     is_use: bool = True
     places: Mapping[str, str] = field(default_factory=dict)
+    shown: str | None = None
 
     @property
     def v3_url(self) -> str:

@@ -43,20 +43,22 @@ def translate(
         account = next((value for name, value in headers if name == ACCOUNT_HEADER), None)
         asked = read_parameters(query, words, everything, account, route.verb)
     path = _path_of(route, place, asked, words)
-    return LegacyCall(
-        route=route,
-        door=place.door,
-        type=words.resource.name,
-        v3_method=route.v3_method,
-        v3_path=path,
-        v3_query="&".join(asked.query),
-        v3_headers=asked.headers,
-        rewrite=_rewrite_of(route, asked, words, everything),
-        refusal=asked.refusal if asked.faults or asked.is_nowhere else _nowhere(place.public_id, path),
-        public_id=place.public_id,
-        is_trial=asked.is_trial,
-        places=asked.places,
+    # By position: names would cost as much again as all the rest.
+    call = LegacyCall(
+        route,
+        place.door,
+        words.resource.name,
+        route.v3_method,
+        path,
+        "&".join(asked.query),
+        asked.headers,
+        _rewrite_of(route, asked, words, everything),
+        asked.refusal if asked.faults or asked.is_nowhere else _nowhere(place.public_id, path),
+        place.public_id,
+        asked.is_trial,
     )
+    call.places = asked.places
+    return call
 
 
 def _path_of(route: LegacyRoute, place: Place, asked: Asked, words: TypeWords) -> str:

@@ -9,6 +9,9 @@ from http import HTTPStatus
 
 from legacy_shim.shapes import LIST_PARAMETERS, Example, Version, make_route
 
+FIRST_ERROR = 400
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
 
 def _show_success(status: int, data: object) -> object:
     return {"data": data, "meta": _meta(status, len(data) if isinstance(data, list) else 1)}
@@ -19,8 +22,12 @@ def _show_error(status: int, detail: str) -> object:
 
 
 def _meta(status: int, count: int) -> dict[str, object]:
-    name = HTTPStatus(status).phrase
-    return {"status_code": status, "status_name": name, "success": status < HTTPStatus.BAD_REQUEST, "count": count}
+    return {
+        "status_code": status,
+        "status_name": _PHRASES[status],
+        "success": status < FIRST_ERROR,
+        "count": count,
+    }
 
 
 VERSION = Version(

@@ -182,13 +182,19 @@ class Uses:
         if number != self._day_number:
             self._day_number, self._day = number, day_of(at)
             self._callers.clear()
+        route = use.route[:MAX_ROUTE]
+        found = self._gathered.get((self._day, route, name, account))
+        if found is not None:
+            found.uses += 1
+            found.last = max(found.last, at)
+            return
         who = (name, account)
         if who not in self._callers:
             if len(self._callers) < self._most_callers and len(self._gathered) < MAX_GATHERED:
                 self._callers.add(who)
             else:
                 name, account = OTHER, NO_ACCOUNT
-        key = (self._day, use.route[:MAX_ROUTE], name, account)
+        key = (self._day, route, name, account)
         found = self._gathered.get(key)
         if found is None:
             self._gathered[key] = _Count(use.version[:MAX_VERSION], use.replacement[:MAX_REPLACEMENT], 1, at, at)
