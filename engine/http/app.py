@@ -42,6 +42,7 @@ from engine.http.dispatch import (
     method_not_allowed,
 )
 from engine.http.reply import Reply, send_reply
+from engine.http.sendfile import CHANNEL
 from engine.observe import RequestFailed, RequestServed, observe
 from engine.plan.read import not_found
 from engine.plan.rights import Rights, rights_of
@@ -244,7 +245,8 @@ class Application:
         status = 500
         is_head = scope["method"] == "HEAD"
         # HEAD follows GET: the routes know GET alone.
-        scope = {**scope, "method": request.method, "aether.request": request, "aether.principal": ANONYMOUS}
+        ours = {CHANNEL: send, "aether.request": request, "aether.principal": ANONYMOUS}
+        scope = {**scope, "method": request.method, **ours}
         if request.path.startswith("/v3/"):
             # Both slash forms are served, without a redirect.
             scope["path"] = request.path.removesuffix("/")

@@ -19,6 +19,7 @@ from engine.execute.files import HeldFile
 from engine.http.call import Request
 from engine.http.fallback import as_response
 from engine.http.reply import Headers, Reply
+from engine.http.sendfile import CHANNEL, send_file
 from engine.io.blobs import BlobStore, OpenBlob
 from engine.language.files import (
     UNKNOWN_TYPE,
@@ -110,7 +111,7 @@ class _HeadResponse(Response):
 
 
 class BlobResponse(_HeadResponse):
-    """Bytes of a blob, a chunk at a time.
+    """Bytes of a blob, past this process where that can be, else a chunk at a time.
 
     Args:
         status: HTTP status.
@@ -131,6 +132,9 @@ class BlobResponse(_HeadResponse):
             # A server drops what is sent to nobody without a word.
             watch = asyncio.create_task(_wait_until_gone(receive))
             try:
+                if await send_file(scope.get(CHANNEL), blob, self._part.start, self._part.end, watch):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    return
                 left = self._part.end - self._part.start
                 async for chunk in blob.read(self._part.start, self._part.end):
                     left -= len(chunk)

@@ -62,7 +62,7 @@ class Wire(HttpToolsProtocol):
     """One connection."""
 
     _head_timeout_s = HEAD_TIMEOUT_S
-    _taking_timeout_s = TAKING_TIMEOUT_S
+    taking_timeout_s = TAKING_TIMEOUT_S
     _head_bytes = 0
     _is_in_head = False
     _watch: asyncio.TimerHandle | None = None
@@ -73,7 +73,7 @@ class Wire(HttpToolsProtocol):
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._head_timeout_s = getattr(self.config, "head_timeout_s", HEAD_TIMEOUT_S)
-        self._taking_timeout_s = getattr(self.config, "taking_timeout_s", TAKING_TIMEOUT_S)
+        self.taking_timeout_s = getattr(self.config, "taking_timeout_s", TAKING_TIMEOUT_S)
         self._watch = self.loop.call_later(self._head_timeout_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -148,6 +148,24 @@ class Wire(HttpToolsProtocol):
         """What uvicorn's parser refuses."""
         self._refuse(BadRequest("This is no HTTP request that can be understood."))
 
+    def taken(self) -> tuple[int, int]:
+        """What changes when the client takes something of a reply.
+
+        Buffers of the system lie between him and ours, so that ours may rest while he takes.
+        """
+        peer = self.transport.get_extra_info("socket")
+        try:
+            told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
+            return self._resumed, _ACKNOWLEDGED.unpack(told)[0]
+        except (AttributeError, OSError, struct.error):
+            # Another system, or no TCP: what is left is all that can be seen.
+            return self._resumed, self.transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """End the connection of a client who takes nothing."""
+        observe(Notice("A client took nothing of his reply and was cut off.", "info", "engine.http.wire"))
+        self.transport.abort()
+
     # ------------------------------------------------------------ private
 
     def _should_upgrade(self) -> bool:
@@ -185,7 +203,7 @@ class Wire(HttpToolsProtocol):
     def _expect_taking(self) -> None:
         """Look after a while whether the client has taken anything of what waits for him."""
         if self._taking is None and self.transport.get_write_buffer_size():
-            self._taking = self.loop.call_later(self._taking_timeout_s, self._end_silence, self._taken())
+            self._taking = self.loop.call_later(self.taking_timeout_s, self._end_silence, self.taken())
 
     def _end_silence(self, taken_before: tuple[int, int]) -> None:
         self._taking = None
@@ -193,24 +211,10 @@ class Wire(HttpToolsProtocol):
         if self.transport.get_protocol() is not self:
             return
         # A full buffer that empties a byte at a time is slow and is waited for.
-        if self.transport.get_write_buffer_size() and self._taken() == taken_before:
-            observe(Notice("A client took nothing of his reply and was cut off.", "info", "engine.http.wire"))
-            self.transport.abort()
+        if self.transport.get_write_buffer_size() and self.taken() == taken_before:
+            self.cut_off()
         else:
             self._expect_taking()
-
-    def _taken(self) -> tuple[int, int]:
-        """What changes when the client takes something.
-
-        Buffers of the system lie between him and ours, so that ours may rest while he takes.
-        """
-        peer = self.transport.get_extra_info("socket")
-        try:
-            told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
-            return self._resumed, _ACKNOWLEDGED.unpack(told)[0]
-        except (AttributeError, OSError, struct.error):
-            # Another system, or no TCP: what is left is all that can be seen.
-            return self._resumed, self.transport.get_write_buffer_size()
 
     def _is_free(self) -> bool:
         """Whether no request is being answered."""

@@ -10,9 +10,10 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.support.serving import ROOT, ServerProcess, make_settings, serving
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 TIMEOUT_S = 1.0
 LARGE_BYTES = 12 * 1024 * 1024
+LARGE = Random(1).randbytes(LARGE_BYTES)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +182,7 @@ def download(server: ServerProcess) -> bytes:
         "/v3/crud/account/", mint_token(settings, is_operator=True), "application/json", b'{"name": "Downloads"}'
     )
     token = mint_token(settings, user=new_public_id(), accounts=[account], roles=["admin"])
-    file = post("/v3/action/hosted_file?file_name=large.bin", token, "application/octet-stream", bytes(LARGE_BYTES))
+    file = post("/v3/action/hosted_file?file_name=large.bin", token, "application/octet-stream", LARGE)
     target = f"/v3/action/hosted_file/{file}/download"
     return f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n".encode()
 
@@ -191,6 +193,18 @@ def open_blobs(server: ServerProcess) -> int:
     for handle in Path(f"/proc/{server.process.pid}/fd").iterdir():
         with suppress(OSError):
             count += "/blobs/" in str(handle.readlink())
+    return count
+
+
+def open_sockets(server: ServerProcess) -> int:
+    """How many connections of clients the server holds, on whatever descriptors."""
+    at = f":{server.port:04X}"
+    lines = [line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]]
+    mine = {line[9] for line in lines if line[1].endswith(at) and line[3] != "0A"}
+    count = 0
+    for handle in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with suppress(OSError):
+            count += str(handle.readlink())[8:-1] in mine
     return count
 
 
@@ -234,3 +248,41 @@ def test_a_download_may_take_its_time_as_long_as_something_is_taken(server: Serv
         started = time.monotonic()
         assert read_slowly(peer, TIMEOUT_S / 4) > LARGE_BYTES
         assert time.monotonic() - started > 2 * TIMEOUT_S
+
+
+def test_downloads_are_the_bytes_that_were_asked_for_one_after_another(server: ServerProcess, download: bytes) -> None:
+    """By the system's own way from a file to a socket, on one connection that stays usable."""
+    again = download.replace(b"Connection: close\r\n", b"")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as peer:
+        for wanted, part in (
+            (b"", LARGE),
+            (b"Range: bytes=1000000-7654321\r\n", LARGE[1_000_000:7_654_322]),
+            (b"Range: bytes=-3000000\r\n", LARGE[-3_000_000:]),
+        ):
+            peer.sendall(again[:-2] + wanted + b"\r\n")
+            reply = HTTPResponse(peer)
+            reply.begin()
+            assert reply.read() == part
+            assert reply.headers["x-request-id"]
+        peer.sendall(LIVE)
+        assert hear_reply(peer) == 200
+
+
+def test_slow_downloads_hold_none_of_the_servers_memory(server: ServerProcess, download: bytes) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(asking(server, download))
+        before = server.resident_bytes()
+        for _ in range(20):
+            stack.enter_context(asking(server, download))
+        assert server.resident_bytes() - before < 8 * 1024 * 1024
+
+
+def test_who_goes_in_the_middle_of_a_download_leaves_nothing_open(server: ServerProcess, download: bytes) -> None:
+    for _ in range(5):
+        with asking(server, download):
+            pass
+    deadline = time.monotonic() + 10
+    while open_blobs(server) or open_sockets(server):
+        assert time.monotonic() < deadline, "The server still holds something for him."
+        time.sleep(0.05)
+    assert talk(server, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")

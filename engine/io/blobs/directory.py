@@ -35,6 +35,7 @@ THREADS = 16
 DIRECTORY_MODE = 0o750
 LOCK = "lock"
 TEMPORARY = "tmp"
+BUFFER_BYTES = 256 * 1024
 LOCK_PATIENCE_S = 5.0
 LOCK_PAUSE_S = 0.005
 
@@ -268,6 +269,14 @@ class _OpenFile:
     def fileno(self) -> int | None:
         return self._file
 
+    async def prepare(self, start: int, end: int) -> None:
+        """Read what the system does not remember, into nowhere."""
+        if start < end and not (_is_remembered(self._file, start) and _is_remembered(self._file, end - 1)):
+            try:
+                await self._store.run(lambda: self._read_away(start, end))
+            except OSError as error:
+                raise refuse("read", error) from error
+
     async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes; while a chunk is being used, the next one is being read."""
         last = self._size_bytes if end is None else min(end, self._size_bytes)
@@ -292,6 +301,15 @@ class _OpenFile:
         # The lock keeps the descriptor from being closed, and given to another file, below a read that runs on.
         with self._reading:
             return b"" if self._is_closed else os.pread(self._file, number, start)
+
+    def _read_away(self, start: int, end: int) -> None:
+        buffer = bytearray(min(BUFFER_BYTES, end - start))
+        while start < end:
+            with self._reading:
+                count = 0 if self._is_closed else os.preadv(self._file, [buffer], start)
+            if not count:
+                return
+            start += count
 
     def _close(self) -> None:
         with self._reading:
@@ -323,6 +341,15 @@ def _make_directories(path: Path, root: Path) -> None:
         else:
             _make_directories(path.parent, root)
         _make_directories(path, root)
+
+
+def _is_remembered(file: int, place: int) -> bool:
+    """Whether a byte can be read without waiting for a disk; False also where the system does not tell."""
+    try:
+        os.preadv(file, [bytearray(1)], place, os.RWF_NOWAIT)
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _open_file(path: Path, digest: str) -> tuple[int, int, bytes | None, bool]:

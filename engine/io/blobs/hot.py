@@ -73,6 +73,9 @@ class MemoryBlob:
         """None: it is no file."""
         return None
 
+    async def prepare(self, start: int, end: int) -> None:
+        """Nobody takes bytes by a descriptor."""
+
     async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes, in one chunk."""
         part = self._content[start:end] if start or end is not None else self._content

@@ -309,6 +309,9 @@ class _OpenObject:
         """None: it is no file."""
         return None
 
+    async def prepare(self, start: int, end: int) -> None:
+        """Nobody takes bytes by a descriptor."""
+
     async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes. A connection that breaks is taken up again where it broke, as long as anything comes."""
         last = self._size_bytes if end is None else min(end, self._size_bytes)

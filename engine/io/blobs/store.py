@@ -127,6 +127,13 @@ class OpenBlob(Protocol):
     def fileno(self) -> int | None:
         """A descriptor to read it by (``os.sendfile``, ``os.pread``), while it is open; None where it is no file."""
 
+    async def prepare(self, start: int, end: int) -> None:
+        """See that bytes are in the system's memory, so that whoever takes them by `fileno` waits for no disk.
+
+        Raises:
+            Unavailable: They cannot be read.
+        """
+
     def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to and without `end` (None: the end of the blob), in chunks of bounded size.
 
