@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.execute.images import Images
 from engine.execute.runtime import Runtime
-from engine.io.changes import Change
+from engine.io.changes import Change, Turn
 from engine.io.live_entries import RowChange
 from engine.plugins.overrides import Written
 
@@ -19,6 +19,7 @@ class Effects:
     Attributes:
         images: Takes the rows that are written, where somebody follows them; else None.
         rows: What it has made of them.
+        turn: Its place among the commits of the same rows; None where it was not taken, or has ended.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -26,9 +27,11 @@ class Effects:
     gone: list[tuple[str, str]] = field(default_factory=list)
     images: Images | None = None
     rows: list[RowChange] = field(default_factory=list)
+    turn: Turn | None = None
 
     def begin(self, runtime: Runtime) -> None:
         """Forget everything: a transaction begins, perhaps anew."""
+        self.give_up(runtime)
         self.changes.clear()
         self.hooks.clear()
         self.gone.clear()
@@ -36,12 +39,31 @@ class Effects:
         watched = runtime.changes.watched
         self.images = Images(runtime.registry, watched) if watched else None
 
-    async def finish(self) -> None:
+    async def finish(self, runtime: Runtime) -> None:
         """Before the commit: see what has become of the rows that somebody follows."""
         if self.images is not None:
             self.rows.extend(await self.images.finish())
+            self.turn = runtime.changes.take_turn(self.rows)
 
-    def unseen(self, watched: frozenset[str]) -> set[str]:
+    def give_up(self, runtime: Runtime) -> None:
+        """The transaction came to nothing: let those pass that write the same rows."""
+        if self.turn is not None:
+            runtime.changes.end_turn(self.turn)
+            self.turn = None
+
+    def tell(self, runtime: Runtime) -> None:
+        """After the commit: tell everybody."""
+        changes = runtime.changes
+        if self.changes:
+            changes.announce(self.changes)
+        unseen = self._unseen(changes.watched)
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            changes.end_turn(turn, self.rows, unseen)
+        elif unseen:
+            changes.announce_rows((), unseen)
+
+    def _unseen(self, watched: frozenset[str]) -> set[str]:
         """Types that were written before it was known that somebody follows them."""
         seen = self.images.watched if self.images is not None else frozenset()
         return {change.type for change in self.changes if change.type in watched and change.type not in seen}

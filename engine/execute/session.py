@@ -239,15 +239,13 @@ async def run_write(
         result = await work(session(transaction))
         if is_trial:
             raise _Undone(result)
-        await effects.finish()
+        await effects.finish(runtime)
         return result
 
     try:
         # Rows that somebody follows are looked at before and after: nobody must come between.
         if in_transaction or is_trial or runtime.changes.watched:
-            result = await runtime.database.run(attempt)
-            await _publish(runtime, effects)
-            return result
+            return await _commit(runtime, effects, attempt)
     except _Undone as undone:
         return cast(T, undone.result)
     try:
@@ -277,26 +275,39 @@ async def run_together(runtime: Runtime, work: Callable[[Runtime], Awaitable[T]]
         result = await work(replace(runtime, database=cast(Database, within)))
         if within.refused is not None:
             raise within.refused
-        await effects.finish()
+        await effects.finish(runtime)
         return result
 
-    result = await runtime.database.run(attempt)
+    return await _commit(runtime, effects, attempt)
+
+
+async def _commit(runtime: Runtime, effects: Effects, attempt: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run a transaction, and announce it."""
+    try:
+        result = await runtime.database.run(attempt)
+    except BaseException:
+        effects.give_up(runtime)
+        raise
     await _publish(runtime, effects)
     return result
 
 
 async def _publish(runtime: Runtime, effects: Effects) -> None:
-    for type_name, public_id in effects.gone:
-        await runtime.resolver.forget(type_name, public_id)
+    try:
+        for type_name, public_id in effects.gone:
+            await runtime.resolver.forget(type_name, public_id)
+    finally:
+        # Whoever is cancelled by now has written all the same.
+        _announce(runtime, effects)
+
+
+def _announce(runtime: Runtime, effects: Effects) -> None:
     for change in effects.changes:
         # What has just been made is likely to be a parent next.
         if change.verb == "create" and runtime.registry.types[change.type].children:
             found = ResolvedRow(change.row_id, change.account_row_id)
             runtime.resolver.remember(change.type, change.public_id, found)
-    if effects.changes:
-        runtime.changes.announce(effects.changes)
-    if runtime.changes.watched:
-        runtime.changes.announce_rows(effects.rows, effects.unseen(runtime.changes.watched))
+    effects.tell(runtime)
     for hook, written in effects.hooks:
         runtime.changes.run_after(f"{written.type}.after_commit", _run_hook(hook, written))
 

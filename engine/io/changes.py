@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -46,6 +46,23 @@ class Change:
     at: datetime
 
 
+@dataclass(slots=True, eq=False)
+class Turn:
+    """The place of a commit among those of the same rows, taken while it holds them.
+
+    Attributes:
+        row_ids: Of the rows.
+        before: Turns that were taken before and have not ended.
+        behind: Turns that wait for this one.
+        words: What is to be told, once it is known: rows, and types of which others were written.
+    """
+
+    row_ids: frozenset[int]
+    before: set[Turn] = field(default_factory=set)
+    behind: list[Turn] = field(default_factory=list)
+    words: tuple[Sequence[RowChange], Collection[str]] | None = None
+
+
 Subscriber = Callable[[Change], Awaitable[None]]
 RowSink = Callable[[Sequence[RowChange]], None]
 
@@ -66,6 +83,7 @@ class Changes:
         self.unwatched: set[str] = set()
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: dict[int, Turn] = {}
 
     def subscribe(self, name: str, subscriber: Subscriber) -> Callable[[], None]:
         """Have `subscriber` called with each change, one after another.
@@ -93,6 +111,41 @@ class Changes:
         for change in changes:
             if change.type not in self.watched:
                 self.unwatched.add(change.type)
+
+    def take_turn(self, rows: Sequence[RowChange]) -> Turn:
+        """Line up before a commit, while its rows are held: who writes one of them next lines up behind it.
+
+        The answers to two commits may come in another order than the server gave them.
+
+        Args:
+            rows: What will be told of. Row ids of several types are taken for one another, which costs nothing.
+        """
+        turn = Turn(frozenset(row.row_id for row in rows if not row.is_blind))
+        for row_id in turn.row_ids:
+            other = self._turns.get(row_id)
+            if other is not None and other not in turn.before:
+                turn.before.add(other)
+                other.behind.append(turn)
+            self._turns[row_id] = turn
+        return turn
+
+    def end_turn(self, turn: Turn, rows: Sequence[RowChange] = (), unseen: Collection[str] = ()) -> None:
+        """Tell who follows of one commit, as soon as all before it have ended; of nothing where it came to nothing."""
+        turn.words = rows, unseen
+        if not turn.before:
+            self._pass(turn)
+
+    def _pass(self, turn: Turn) -> None:
+        if turn.words is None:
+            return
+        self.announce_rows(*turn.words)
+        for row_id in turn.row_ids:
+            if self._turns.get(row_id) is turn:
+                del self._turns[row_id]
+        for later in turn.behind:
+            later.before.discard(turn)
+            if not later.before:
+                self._pass(later)
 
     def announce_rows(self, rows: Sequence[RowChange], unseen: Collection[str]) -> None:
         """Tell who follows of one commit.

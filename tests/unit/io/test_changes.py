@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.io.changes import MAX_WAITING, Change, Changes
+from engine.io.live_entries import Image, RowChange
 from engine.observe import ChangesDropped, HookFailed, take_observations
 
 
@@ -84,3 +89,67 @@ async def test_a_hook_after_the_commit_runs_and_its_fault_is_logged() -> None:
     await changes.close()
     assert ran == ["ran"]
     assert [type(seen) for seen in take_observations()] == [HookFailed]
+
+
+# ---------------------------------------------------------------- turns
+
+
+def change_of(row_id: int, version: int) -> RowChange:
+    return RowChange("note", f"public-{row_id}", row_id, 7, version, None, Image((row_id, version)))
+
+
+def told_to(changes: Changes) -> list[tuple[int, int | None]]:
+    """Take down what is told from now on: row and version."""
+    told: list[tuple[int, int | None]] = []
+    changes.row_sink = lambda rows: told.extend((row.row_id, row.version) for row in rows)
+    return told
+
+
+def test_commits_of_one_row_are_told_in_the_order_of_their_turns_whoever_is_answered_first() -> None:
+    changes = Changes()
+    told = told_to(changes)
+    rows = [change_of(1, version) for version in range(4)]
+    turns = [changes.take_turn([row]) for row in rows]
+    for number in (2, 1, 3, 0):
+        changes.end_turn(turns[number], [rows[number]])
+    assert told == [(1, 0), (1, 1), (1, 2), (1, 3)]
+
+
+def test_commits_of_other_rows_wait_for_nobody() -> None:
+    changes = Changes()
+    told = told_to(changes)
+    changes.take_turn([change_of(1, 1)])
+    changes.end_turn(changes.take_turn([change_of(2, 1)]), [change_of(2, 1)])
+    assert told == [(2, 1)]
+
+
+def test_a_commit_that_came_to_nothing_is_waited_for_no_longer() -> None:
+    changes = Changes()
+    told = told_to(changes)
+    first, second = changes.take_turn([change_of(1, 1)]), changes.take_turn([change_of(1, 1)])
+    changes.end_turn(second, [change_of(1, 1)])
+    assert told == []
+    changes.end_turn(first)
+    assert told == [(1, 1)]
+
+
+@given(
+    commits=st.lists(st.sets(st.integers(1, 4), min_size=1), max_size=8),
+    order=st.randoms(use_true_random=False),
+    lost=st.sets(st.integers(0, 7)),
+)
+def test_however_commits_end_all_are_told_and_each_row_in_order(
+    commits: list[set[int]], order: Random, lost: set[int]
+) -> None:
+    changes = Changes()
+    told = told_to(changes)
+    given_rows = [[change_of(row_id, number) for row_id in sorted(ids)] for number, ids in enumerate(commits)]
+    turns = [changes.take_turn(rows) for rows in given_rows]
+    numbers = list(range(len(commits)))
+    order.shuffle(numbers)
+    for number in numbers:
+        changes.end_turn(turns[number], [] if number in lost else given_rows[number])
+    for row_id in range(1, 5):
+        wanted = [number for number, ids in enumerate(commits) if row_id in ids and number not in lost]
+        assert [version for told_id, version in told if told_id == row_id] == wanted
+    assert not changes._turns
