@@ -27,6 +27,7 @@ from engine.execute.write import (
     update_object,
 )
 from engine.language.search import SearchBody, parse_search
+from engine.light import light
 from engine.plan.read import not_found, plan_get, plan_list
 from engine.plan.rights import Rights
 from engine.plan.shape import PlanContext
@@ -38,6 +39,7 @@ T = TypeVar("T")
 Write = Callable[[Runtime, WriteCall, PlanContext], Awaitable[Outcome]]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Acting:
     """Who reads and writes.
@@ -209,13 +211,9 @@ class Acting:
 
     def plan_context(self, timezone: str | None = None) -> PlanContext:
         """What planning needs to know about this call."""
+        runtime = self.runtime
         return PlanContext(
-            registry=self.runtime.registry,
-            rights=self.rights,
-            principal=self.principal,
-            dialect=self.runtime.dialect,
-            now=datetime.now(UTC),
-            timezone=timezone or "UTC",
+            runtime.registry, self.rights, self.principal, runtime.dialect, datetime.now(UTC), timezone or "UTC"
         )
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from engine.execute.runtime import Runtime, with_rules
 from engine.language.ids import is_public_id
+from engine.light import light
 from engine.plan.files import containers, file_hops, file_type, file_types, is_open, plan_digest, plan_file
 from engine.plan.read import not_found
 from engine.plan.shape import PlanContext, ReadPlan
 from engine.registry.resource import FileRule, Resource
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class HeldFile:
     """A file that is there for the caller.

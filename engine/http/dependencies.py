@@ -24,6 +24,7 @@ from engine.http.fallback import as_response, request_of
 from engine.http.reply import PRIVATE_HEADERS, SECRET_HEADERS, Reply
 from engine.language.query import parse_query
 from engine.language.search import SearchBody
+from engine.light import light
 from engine.plan.rights import Verb, rights_of
 from engine.plan.write import require_write
 from engine.principal import ANONYMOUS, Principal
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class CallerContext(Acting):
     """Who calls an action, and the plans that run as him.

@@ -29,6 +29,7 @@ from engine.language.files import (
     is_passive,
     parse_range,
 )
+from engine.light import light
 from engine.observe import Notice, observe
 from engine.plan.read import not_found
 
@@ -50,6 +51,7 @@ _SAFE: Headers = (
 )
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A file that the caller may have, and how long he may keep what he gets.

@@ -51,18 +51,21 @@ class WholeResponse(Response):
     """
 
     def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.body, reply.status)
+        # Starlette's own would make headers of its own, mostly for nobody.
         self.reply = reply
+        self.status_code = reply.status
+        self.body = reply.body
+        self.background = None
+        self.raw_headers = list(reply.headers)
+        if reply.content_type is not None:
+            self.raw_headers.append((b"content-type", reply.content_type))
+        if reply.status not in (204, 304):
+            self.raw_headers.append((b"content-length", b"%d" % len(reply.body)))
 
 
 def as_response(reply: Reply) -> WholeResponse:
     """A reply of ours as Starlette sends it."""
-    response = WholeResponse(reply)
-    for name, value in reply.headers:
-        response.raw_headers.append((name, value))
-    if reply.content_type is not None:
-        response.raw_headers.append((b"content-type", reply.content_type))
-    return response
+    return WholeResponse(reply)
 
 
 def request_of(request: HttpRequest) -> Request:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from engine.errors import BadRequest, ErrorItem, UnsupportedMediaType
+from engine.light import light
 
 MAX_HEADER = 8_192
 MAX_TAGS = 100
@@ -21,6 +22,7 @@ _JSON_TYPE = re.compile(
 )
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class EntityTag:
     """One tag of an ``If-Match`` or ``If-None-Match``."""
@@ -29,6 +31,7 @@ class EntityTag:
     is_weak: bool = False
 
 
+@light
 @dataclass(frozen=True, slots=True)
 class Precondition:
     """A parsed ``If-Match`` or ``If-None-Match``: any version (``*``), or one of some tags."""
@@ -80,6 +83,9 @@ def parse_precondition(header: str, name: str = "If-Match") -> Precondition:
         BadRequest: It is neither, or names over a hundred tags.
     """
     text = header.strip(" \t")
+    alone = _ENTITY_TAG.fullmatch(text) if len(text) <= MAX_HEADER else None
+    if alone is not None:
+        return Precondition((EntityTag(alone.group(2), alone.group(1) is not None),))
     if text == "*":
         return Precondition(is_any=True)
     if len(text) > MAX_HEADER:

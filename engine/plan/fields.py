@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.plan.rights import Rights
-from engine.plan.shape import Order, Path, Selection
+from engine.plan.shape import Order, Path, ReadShape, Selection
 from engine.registry.families import FUNCTIONS
 from engine.registry.kinds import KINDS
 from engine.registry.resource import Field, Registry, Relation, Resource
@@ -78,7 +78,7 @@ class Gate:
         rights: The caller's.
     """
 
-    __slots__ = ("_memo", "_relations", "orders", "registry", "rights", "selections")
+    __slots__ = ("_memo", "_relations", "digests", "orders", "registry", "rights", "selections")
 
     def __init__(self, registry: Registry, rights: Rights) -> None:
         self.registry = registry
@@ -87,6 +87,7 @@ class Gate:
         self._relations: dict[tuple[str, str], Relation | None] = {}
         self.selections: dict[str, Selection] = {}
         self.orders: dict[str, tuple[Order, ...]] = {}
+        self.digests: dict[tuple[str, int], ReadShape] = {}
 
     def resolve(self, type_name: str, expression: str, use: Use) -> Resolved:
         """Find a field expression from a type on.

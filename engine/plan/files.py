@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from engine.plan.fields import gate_of
 from engine.plan.shape import Leaf, Path, PlanContext, ReadPlan, ReadShape, Selection
 from engine.plan.tenancy import account_values, view_accounts
 from engine.registry.resource import FileRule, Registry, Resource
@@ -70,9 +71,13 @@ def plan_file(resource: Resource, hops: tuple[str, ...], public_id: str, context
 def plan_digest(resource: Resource, rule: FileRule, digest: str, context: PlanContext) -> ReadPlan:
     """Plan the search for a file by its digest."""
     viewer = view_accounts(context.principal, context.rights)
-    selection = _selection(context.registry, resource, ())
-    condition = Leaf(Path((), rule.digest), "eq", 1)
-    shape = ReadShape(resource.name, viewer, selection, "page", condition=condition)
+    shapes = gate_of(context.registry, context.rights).digests
+    shape = shapes.get((resource.name, viewer.accounts))
+    if shape is None:
+        selection = _selection(context.registry, resource, ())
+        condition = Leaf(Path((), rule.digest), "eq", 1)
+        shape = ReadShape(resource.name, viewer, selection, "page", condition=condition)
+        shapes[resource.name, viewer.accounts] = shape
     values = account_values(context.principal, viewer)
     values.update({"v0": digest, "limit": 1, "offset": 0, "reach": 1})
     return ReadPlan(shape, values)
