@@ -13,21 +13,19 @@ import asyncio
 import builtins
 import fcntl
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from engine.errors import Unavailable
 from engine.io.blobs.faults import refuse
-from engine.io.blobs.hot import SMALL_BYTES, HotBlobs, MemoryBlob, is_whole
+from engine.io.blobs.hot import HotBlobs, MemoryBlob
 from engine.io.blobs.incoming import DirectoryUpload, open_temporary, sync_directory
-from engine.io.blobs.store import CHUNK_BYTES, Leftover, OpenBlob, Stored, Upload, is_digest, require_digest
+from engine.io.blobs.reading import OpenFile, open_file
+from engine.io.blobs.store import Leftover, OpenBlob, Stored, Upload, is_digest, require_digest
 
 T = TypeVar("T")
 
@@ -35,7 +33,6 @@ THREADS = 16
 DIRECTORY_MODE = 0o750
 LOCK = "lock"
 TEMPORARY = "tmp"
-BUFFER_BYTES = 256 * 1024
 LOCK_PATIENCE_S = 5.0
 LOCK_PAUSE_S = 0.005
 
@@ -68,13 +65,13 @@ class DirectoryStore:
         if hot is not None and not is_fresh:
             return MemoryBlob(digest, hot)
         try:
-            file, size_bytes, content, is_right = await self.run(lambda: _open_file(path, digest))
+            file, size_bytes, content, is_right = await self.run(lambda: open_file(path, digest))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise refuse("open", error) from error
         if content is None:
-            return _OpenFile(self, digest, file, size_bytes)
+            return OpenFile(self, digest, file, size_bytes)
         if is_right:
             self._hot.put(digest, content)
         return MemoryBlob(digest, content)
@@ -246,86 +243,6 @@ class DirectoryStore:
             os.close(file)
 
 
-class _OpenFile:
-    """An open file of a blob."""
-
-    def __init__(self, store: DirectoryStore, digest: str, file: int, size_bytes: int) -> None:
-        self._store = store
-        self._digest = digest
-        self._file = file
-        self._size_bytes = size_bytes
-        self._reading = threading.Lock()
-        self._is_closed = False
-
-    @property
-    def digest(self) -> str:
-        return self._digest
-
-    @property
-    def size_bytes(self) -> int:
-        return self._size_bytes
-
-    @property
-    def fileno(self) -> int | None:
-        return self._file
-
-    async def prepare(self, start: int, end: int) -> None:
-        """Read what the system does not remember, into nowhere."""
-        if start < end and not (_is_remembered(self._file, start) and _is_remembered(self._file, end - 1)):
-            try:
-                await self._store.run(lambda: self._read_away(start, end))
-            except OSError as error:
-                raise refuse("read", error) from error
-
-    async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes; while a chunk is being used, the next one is being read."""
-        last = self._size_bytes if end is None else min(end, self._size_bytes)
-        coming = self._begin_reading(start, last)
-        while coming is not None:
-            try:
-                chunk = await asyncio.wrap_future(coming)
-            except OSError as error:
-                raise refuse("read", error) from error
-            if not chunk:
-                raise Unavailable("The file's bytes cannot be read at the moment.")
-            start += len(chunk)
-            coming = self._begin_reading(start, last)
-            yield chunk
-
-    def _begin_reading(self, start: int, last: int) -> Future[bytes] | None:
-        if start >= last:
-            return None
-        return self._store.submit(lambda: self._read_at(start, min(CHUNK_BYTES, last - start)))
-
-    def _read_at(self, start: int, number: int) -> bytes:
-        # The lock keeps the descriptor from being closed, and given to another file, below a read that runs on.
-        with self._reading:
-            return b"" if self._is_closed else os.pread(self._file, number, start)
-
-    def _read_away(self, start: int, end: int) -> None:
-        buffer = bytearray(min(BUFFER_BYTES, end - start))
-        while start < end:
-            with self._reading:
-                count = 0 if self._is_closed else os.preadv(self._file, [buffer], start)
-            if not count:
-                return
-            start += count
-
-    def _close(self) -> None:
-        with self._reading:
-            self._is_closed = True
-            os.close(self._file)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Not waited for: whoever leaves because he was cancelled cannot wait.
-        self._store.submit(self._close)
-
-
 def _make_directories(path: Path, root: Path) -> None:
     """Make a directory and those between it and the root, which is made as well, readable by ours alone."""
     try:
@@ -341,31 +258,6 @@ def _make_directories(path: Path, root: Path) -> None:
         else:
             _make_directories(path.parent, root)
         _make_directories(path, root)
-
-
-def _is_remembered(file: int, place: int) -> bool:
-    """Whether a byte can be read without waiting for a disk; False also where the system does not tell."""
-    try:
-        os.preadv(file, [bytearray(1)], place, os.RWF_NOWAIT)
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
-def _open_file(path: Path, digest: str) -> tuple[int, int, bytes | None, bool]:
-    """Open a large file, or read and close a small one: descriptor, size, content, whether its hash is right."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    is_small = True
-    try:
-        size_bytes = os.fstat(file).st_size
-        is_small = size_bytes <= SMALL_BYTES
-        if not is_small:
-            return file, size_bytes, None, False
-        content = os.pread(file, SMALL_BYTES, 0)
-        return -1, size_bytes, content, is_whole(digest, content)
-    finally:
-        if is_small:
-            os.close(file)
 
 
 def _blobs_in(directory: Path) -> Iterator[Stored]:
