@@ -136,7 +136,7 @@ def _cost_us(server: Running, request: bytes) -> float:
 def _check_depth() -> Iterator[str]:
     with run_server(OURS, DATABASE_URL) as server:
         cursors = find_cursors(server, FULL, DATABASE_URL)
-        first = make_requests(FLAT_PAGE, FULL, count=100, seed=1)
+        first = make_requests(FLAT_PAGE, FULL, count=100, seed=1, cursors=cursors)
         deep = make_requests(WORKLOADS["deep page by cursor"], FULL, count=100, seed=1, cursors=cursors)
         times: dict[str, list[float]] = {"first": [], "deep": []}
         for _ in range(ROUNDS):
