@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from engine.auth.keys import ApiKeys
@@ -24,7 +24,7 @@ from engine.auth.limits import FAILURES_PER_MINUTE, RateLimiter, network_of
 from engine.auth.people import People
 from engine.auth.sessions import Sessions
 from engine.auth.tokens import Claims, TokenVerifier, make_verifier, refuse
-from engine.errors import BadRequest, ErrorItem, Forbidden, StatementTimedOut, Unauthenticated, Unavailable
+from engine.errors import BadRequest, ErrorItem, Forbidden, Problem, StatementTimedOut, Unauthenticated, Unavailable
 from engine.io.storage import Database
 from engine.plan.rights import Rights
 from engine.principal import ANONYMOUS, Account, Principal
@@ -35,7 +35,8 @@ CACHE_S = 4.0
 MAX_REMEMBERED = 10_000
 ACCOUNT_HEADER = "X-Account-Id"
 
-_Presented = tuple[bytes | None, bytes | None, bytes | None]
+Presented = tuple[bytes | None, bytes | None, bytes | None]
+"""Values of ``Authorization``, ``X-API-Key`` and ``X-Account-Id``, as they came."""
 
 
 class Authenticator:
@@ -78,8 +79,8 @@ class Authenticator:
         self._now = now
         self._steady = steady
         self._claims: dict[bytes, Claims] = {}
-        self._remembered: dict[_Presented, tuple[Principal, float]] = {}
-        self._pending: dict[_Presented, asyncio.Task[Principal]] = {}
+        self._remembered: dict[Presented, tuple[Principal, float]] = {}
+        self._pending: dict[Presented, asyncio.Task[Principal]] = {}
 
     def cached(self, authorization: bytes | None, api_key: bytes | None, account: bytes | None) -> Principal | None:
         """The caller, where nothing has to be looked up; None = ask `authenticate`.
@@ -139,6 +140,31 @@ class Authenticator:
                 self._failures.note(network)
             raise refuse() from None
 
+    async def renew(self, several: Sequence[Presented]) -> list[Principal | Problem]:
+        """Several callers verified anew; what a token without a sign-in says is looked up for all of them at once.
+
+        Returns:
+            For each of them who he is, or why he is nobody or cannot be asked about, as `authenticate` says it.
+        """
+        found: dict[Presented, Principal | Problem] = {}
+        plain: dict[Presented, Claims] = {}
+        for one in several:
+            try:
+                claims = self._plain_claims(one)
+            except Problem as refused:
+                found[one] = refused
+            else:
+                if claims is not None:
+                    plain[one] = claims
+        found.update(await self._renew_plain(plain))
+        others = [one for one in several if one not in found]
+        answers = await asyncio.gather(*map(self._verify, others), return_exceptions=True)
+        for one, answer in zip(others, answers, strict=True):
+            if not isinstance(answer, (Principal, Problem)):
+                raise answer
+            found[one] = answer
+        return [found[one] for one in several]
+
     def forget(self) -> None:
         """Remember nobody any more: the next call of everybody is verified."""
         self._remembered.clear()
@@ -150,7 +176,7 @@ class Authenticator:
 
     # ------------------------------------------------------------ private
 
-    async def _verify(self, presented: _Presented) -> Principal:
+    async def _verify(self, presented: Presented) -> Principal:
         authorization, api_key, account = presented
         # The time counts from before the look-ups: what they read may be as old as that.
         started = self._steady()
@@ -170,29 +196,42 @@ class Authenticator:
         self._remember(presented, principal, started + lives_s)
         return principal
 
-    def _settle(self, presented: _Presented, task: asyncio.Task[Principal]) -> None:
+    def _settle(self, presented: Presented, task: asyncio.Task[Principal]) -> None:
         self._pending.pop(presented, None)
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not complain when everybody has hung up
 
+    def _plain_claims(self, presented: Presented) -> Claims | None:
+        """What a token says that is of no sign-in and picks no account; None for all other credentials."""
+        authorization, api_key, account = presented
+        if authorization is None or api_key is not None or account is not None:
+            return None
+        claims = self._claims_of(_token_in(authorization))
+        return claims if claims.session is None else None
+
+    async def _renew_plain(self, plain: Mapping[Presented, Claims]) -> dict[Presented, Principal | Problem]:
+        started = self._steady()
+        try:
+            users = await self._people.find_users([claims.subject for claims in plain.values()])
+            accounts = await self._people.find_each_account(id for claims in plain.values() for id in claims.accounts)
+        except (Unavailable, StatementTimedOut):
+            return dict.fromkeys(plain, Unavailable())
+        found: dict[Presented, Principal | Problem] = {}
+        for one, claims in plain.items():
+            own = tuple(accounts[public_id] for public_id in claims.accounts if public_id in accounts)
+            if claims.subject not in users or (claims.accounts and not own and self._people.has_accounts):
+                found[one] = refuse()
+                continue
+            found[one] = principal = _principal_of(claims, users[claims.subject], own)
+            self._remember(one, principal, started + min(self._cache_s, claims.expires_at - self._now()))
+        return found
+
     async def _identify_token(self, authorization: bytes) -> tuple[Principal, float]:
-        scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer":
-            raise refuse()
-        claims = self._claims_of(token.strip(b" "))
+        claims = self._claims_of(_token_in(authorization))
         if claims.session is not None:
             return await self._identify_session(claims, claims.session), claims.expires_at
         user_row_id = await self._people.find_user(claims.subject)
-        principal = Principal(
-            "user",
-            subject=claims.subject,
-            accounts=await self._find_accounts(claims),
-            is_operator=claims.is_operator,
-            scopes=claims.scopes,
-            roles=claims.roles,
-            user_row_id=user_row_id,
-        )
-        return principal, claims.expires_at
+        return _principal_of(claims, user_row_id, await self._find_accounts(claims)), claims.expires_at
 
     def _claims_of(self, token: bytes) -> Claims:
         """What a token says; a signature that held once holds until the token expires."""
@@ -242,7 +281,7 @@ class Authenticator:
             raise Forbidden(detail, errors=[ErrorItem("foreign-key", detail, header=ACCOUNT_HEADER)])
         return replace(principal, accounts=(picked,))
 
-    def _remember(self, presented: _Presented, principal: Principal, until: float) -> None:
+    def _remember(self, presented: Presented, principal: Principal, until: float) -> None:
         now = self._steady()
         if until <= now:
             return
@@ -251,6 +290,25 @@ class Authenticator:
             if len(self._remembered) > MAX_REMEMBERED // 2:
                 self._remembered.clear()
         self._remembered[presented] = (principal, until)
+
+
+def _token_in(authorization: bytes) -> bytes:
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise refuse()
+    return token.strip(b" ")
+
+
+def _principal_of(claims: Claims, user_row_id: int | None, accounts: tuple[Account, ...]) -> Principal:
+    return Principal(
+        "user",
+        subject=claims.subject,
+        accounts=accounts,
+        is_operator=claims.is_operator,
+        scopes=claims.scopes,
+        roles=claims.roles,
+        user_row_id=user_row_id,
+    )
 
 
 def make_authenticator(

@@ -7,11 +7,13 @@ remembers may be deleted by now. Whether a credential holds is `auth/tokens.py`'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from engine.auth.gather import Gather
 from engine.auth.tokens import refuse
-from engine.io.storage import Database, Rows
+from engine.errors import Unauthenticated
+from engine.io.storage import Database, Row, Rows
 from engine.language.ids import is_public_id
 from engine.principal import Account
 from engine.registry.resource import Registry
@@ -79,6 +81,22 @@ class People:
         if self._select_user is not None and is_public_id(subject):
             rows = await self._users.rows_of((subject,))
             row = next((row for row in rows if as_text(row[1]) == subject), None)
+        return self._judge(subject, row)
+
+    async def find_users(self, subjects: Sequence[str]) -> dict[str, int | None]:
+        """The row ids of several tokens' users, as `find_user` says them; whom that refuses is not among them."""
+        rows: Rows = ()
+        wanted = [subject for subject in dict.fromkeys(subjects) if is_public_id(subject)]
+        if self._select_user is not None and wanted:
+            rows = await self._users.rows_of(wanted)
+        by_id = {as_text(row[1]): row for row in rows}
+        found: dict[str, int | None] = {}
+        for subject in subjects:
+            with suppress(Unauthenticated):
+                found[subject] = self._judge(subject, by_id.get(subject))
+        return found
+
+    def _judge(self, subject: str, row: Row | None) -> int | None:
         if row is None:
             # A row deleted for good is like one that never was, but to a process that has seen it.
             if self._registry.require_user or subject in self._seen_users:
@@ -94,12 +112,17 @@ class People:
 
     async def find_accounts(self, public_ids: Sequence[str]) -> tuple[Account, ...]:
         """Those of some accounts that exist, in the order given; what is no public id exists as little."""
-        wanted = [public_id for public_id in public_ids if is_public_id(public_id)]
+        found = await self.find_each_account(public_ids)
+        return tuple(found[public_id] for public_id in public_ids if public_id in found)
+
+    async def find_each_account(self, public_ids: Iterable[str]) -> dict[str, Account]:
+        """Those of some accounts that exist, by public id."""
+        wanted = [public_id for public_id in dict.fromkeys(public_ids) if is_public_id(public_id)]
         if self._account is None or not wanted:
-            return ()
+            return {}
         rows = await self._accounts.rows_of(wanted)
-        found = {as_text(public_id): int(row_id) for row_id, public_id in rows}
-        return tuple(Account(found[public_id], public_id) for public_id in wanted if public_id in found)
+        found = ((as_text(public_id), int(row_id)) for row_id, public_id in rows)
+        return {public_id: Account(row_id, public_id) for public_id, row_id in found}
 
     async def _fetch_accounts(self, wanted: Sequence[str]) -> Rows:
         if self._account is None:

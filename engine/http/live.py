@@ -14,6 +14,7 @@ from contextlib import suppress
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
+from engine.auth.gate import Presented
 from engine.auth.limits import RateLimiter, caller_of
 from engine.auth.tokens import refuse
 from engine.errors import Conflict, Forbidden, NotFound, Problem, RateLimited, Unauthenticated
@@ -25,7 +26,6 @@ from engine.http.live_connections import (
     TOO_MANY,
     UNKNOWN,
     Connections,
-    Presented,
     reason_of,
 )
 from engine.language.live import Auth, Frame, FrameRefused, Ping, Subscribe, Unsubscribe, parse_frame

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from engine.auth.gate import Authenticator
+from engine.auth.gate import Authenticator, Presented
 from engine.auth.limits import caller_of
 from engine.errors import BadRequest, Forbidden, NotFound, Problem, RateLimited, Unauthenticated, Unavailable
 from engine.execute.live import Hub
@@ -30,7 +30,6 @@ MAX_UNCHECKED_S = 10.0
 AT_ONCE = 64
 """How many are verified together: those are looked up together, too."""
 
-Presented = tuple[bytes | None, bytes | None, bytes | None]
 NOTHING: Presented = (None, None, None)
 
 
@@ -163,22 +162,22 @@ class Connections:
                 # What was remembered the last time is what was checked the last time.
                 await self._check(presented, known, tuple(sharing))
         for start in range(0, len(missing), AT_ONCE):
-            await asyncio.gather(*(self._verify(presented) for presented in missing[start : start + AT_ONCE]))
+            some = missing[start : start + AT_ONCE]
+            for presented, found in zip(some, await self._authenticator.renew(some), strict=True):
+                await self._settle(presented, found)
 
-    async def _verify(self, presented: Presented) -> None:
+    async def _settle(self, presented: Presented, found: Principal | Problem) -> None:
         sharing = tuple(self._open.get(presented, ()))
-        try:
-            principal = await self._authenticator.authenticate(*presented)
-        except Unavailable:
+        if isinstance(found, Principal):
+            self._unchecked.pop(presented, None)
+            await self._check(presented, found, sharing)
+        elif isinstance(found, Unavailable):
             # Who cannot be asked about is not unknown, for a while; nothing can be told meanwhile, either.
             since = self._unchecked.setdefault(presented, time.monotonic())
             if time.monotonic() - since > MAX_UNCHECKED_S:
                 self._hang_up(sharing, TRY_LATER, "your rights cannot be checked")
-        except Problem as problem:
-            self._hang_up(sharing, *reason_of(problem))
         else:
-            self._unchecked.pop(presented, None)
-            await self._check(presented, principal, sharing)
+            self._hang_up(sharing, *reason_of(found))
 
     async def _check(self, presented: Presented, principal: Principal, sharing: Sequence[Connection]) -> None:
         self._settled[presented] = principal

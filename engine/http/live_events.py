@@ -14,10 +14,11 @@ from dataclasses import replace
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from engine.auth.gate import Presented
 from engine.errors import BadRequest, ErrorItem, Problem, ValidationFailed
 from engine.execute.subscriptions import Subscription, Told
 from engine.http.call import Request
-from engine.http.live_connections import GOING_AWAY, TOO_MANY, Connections, Presented
+from engine.http.live_connections import GOING_AWAY, TOO_MANY, Connections
 from engine.http.live_wire import ON_STOP
 from engine.language.json import decode_json
 from engine.language.live import Subscribe, parse_subscribe

@@ -18,7 +18,7 @@ from engine.auth.mint import MintRefused, mint_token
 from engine.auth.people import People
 from engine.auth.sessions import Sessions
 from engine.auth.tokens import make_verifier, refuse
-from engine.errors import BadRequest, Forbidden, RateLimited, Unauthenticated
+from engine.errors import BadRequest, Forbidden, Problem, RateLimited, Unauthenticated
 from engine.io.database import Database
 from engine.plan.rights import rights_of
 from engine.principal import ANONYMOUS, Account, Principal
@@ -329,6 +329,46 @@ async def test_calls_that_come_together_are_verified_once(house: House) -> None:
     )
     assert {type(refusal) for refusal in wrong} == {Unauthenticated}
     assert gate._pending == {}
+
+
+async def test_callers_renewed_together_are_who_each_of_them_is_alone(house: House) -> None:
+    key, _ = await house.make_key()
+    tokens = [
+        bearer(house.clock),
+        bearer(house.clock, accounts=[A, B, NOWHERE]),
+        bearer(house.clock, accounts=[]),
+        bearer(house.clock, accounts=[GONE]),
+        bearer(house.clock, user="service:billing"),
+        bearer(house.clock, user=DISABLED),
+        bearer(house.clock, user=DELETED),
+        bearer(Clock(NOW - 1e6)),
+        b"Basic eHk6eg==",
+        b"Bearer x.y.z",
+    ]
+    asked = [
+        *((token, None, None) for token in tokens),
+        (tokens[1], None, B.encode()),
+        (tokens[0], None, B.encode()),
+        (None, key, None),
+        (None, key[:-1] + b"-", None),
+    ]
+    for registry in (REGISTRY, replace(REGISTRY, require_user=True), replace(REGISTRY, account_type=None)):
+        together, alone = house.process(registry), house.process(registry)
+        house.clock.statements.clear()
+        renewed = await together.renew(asked)
+        assert len(house.clock.statements) <= 8
+        for one, found in zip(asked, renewed, strict=True):
+            try:
+                expected: Principal | Problem = await alone.authenticate(*one)
+            except Problem as refused:
+                expected = refused
+            if isinstance(expected, Problem):
+                assert isinstance(found, Problem)
+                assert (type(found), found.detail, found.headers) == (type(expected), expected.detail, expected.headers)
+                assert together.cached(*one) is None
+            else:
+                assert found == expected
+                assert together.cached(*one) is found
 
 
 async def test_a_caller_who_hangs_up_takes_nobody_with_him(house: House) -> None:
