@@ -18,7 +18,7 @@ from engine.auth.mint import parse_duration
 from engine.cli.documents import print_json
 from engine.cli.ground import find_ground, opened, read_settings
 from engine.cli.terminal import Refused, remark, say, show_table
-from engine.io.uses import RouteTotal, list_totals
+from engine.io.uses import KEPT_DAYS, RouteTotal, list_totals
 from engine.main import find_old_routes
 from engine.plugins.layers import OldRoute
 from engine.registry.legacy import NO_SWITCHES, LegacySwitches
@@ -151,7 +151,11 @@ async def _make(settings: Settings, unused_for: timedelta) -> Report:
         raise Refused("No old API is served here: there is no legacy_shim/.")
     async with opened(settings) as database:
         began, totals = await list_totals(database)
-    return make_report(registry, routes, began, totals, datetime.now(UTC) - unused_for)
+    now = datetime.now(UTC)
+    if began is not None:
+        # What is older is forgotten.
+        began = max(began, (now - timedelta(days=KEPT_DAYS)).date().isoformat())
+    return make_report(registry, routes, began, totals, now - unused_for)
 
 
 def _is_off(route: OldRoute, switches: LegacySwitches) -> bool:

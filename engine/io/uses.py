@@ -23,11 +23,13 @@ from engine.io.storage import Database, Dialect, Transaction
 from engine.observe import Notice, OldRouteUsed, observe
 from engine.plugins.layers import OldUse
 from engine.principal import Principal
-from engine.sql.legacy_use import NO_ACCOUNT, add_uses, select_beginning, select_totals, select_uses
+from engine.sql.legacy_use import NO_ACCOUNT, add_uses, forget_uses, select_beginning, select_totals, select_uses
 
 FLUSH_EVERY_S = 5.0
 STOP_S = 2.0
 DAY_S = 86_400
+KEPT_DAYS = 400
+"""So that a route which is called once a year is seen."""
 BATCH = 100
 MAX_CALLERS = 1_000
 MAX_LISTED = 1_000
@@ -203,7 +205,7 @@ class Uses:
             found.last = max(found.last, at)
 
     async def _begin(self) -> None:
-        """See to it that the day on which counting began is known."""
+        """See to it that the day on which counting began is known, and what is too old to matter forgotten."""
         if self._has_begun:
             return
         statement = select_beginning(self._database.dialect)
@@ -214,6 +216,9 @@ class Uses:
             mark = _Count("", "", 0, now, now)
             values = _values_of((day_of(now), _BEGINNING, "", NO_ACCOUNT), mark, self._database.dialect)
             await self._database.execute(add.text, add.arrange(values))
+        forget = forget_uses(self._database.dialect)
+        kept_from = day_of(self._now() - KEPT_DAYS * DAY_S)
+        await self._database.execute(forget.text, forget.arrange({"kept_from": kept_from}))
         self._has_begun = True
 
     async def _count(self) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     bindparam,
+    delete,
     distinct,
     func,
     literal_column,
@@ -71,6 +72,13 @@ def add_uses(dialect: Dialect) -> Statement:
 def select_beginning(dialect: Dialect) -> Statement:
     """The first day on which uses were counted; NULL where they never were."""
     return compile_statement(select(func.min(_USE.day)).where(_USE.route == _NO_ROUTE), dialect)
+
+
+@cache
+def forget_uses(dialect: Dialect) -> Statement:
+    """Forget the uses of days before ``kept_from``; since when uses are counted stays known."""
+    gone = delete(LEGACY_USES).where(_USE.route != _NO_ROUTE, _USE.day < bindparam("kept_from"))
+    return compile_statement(gone, dialect)
 
 
 def select_uses(dialect: Dialect, *, accounts: int | None) -> Statement:

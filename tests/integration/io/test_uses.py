@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.errors import StorageFault, Unavailable
 from engine.io.database import Database, open_database
 from engine.io.own_tables import upgrade_statements
-from engine.io.uses import OTHER, Uses, list_totals, list_uses
+from engine.io.uses import KEPT_DAYS, OTHER, Uses, list_totals, list_uses
 from engine.observe import Notice, take_observations
 from engine.plugins.layers import OldUse
 from engine.principal import ANONYMOUS, Account, Principal
@@ -253,6 +253,18 @@ async def test_the_day_on_which_counting_began_is_kept_though_nobody_calls(datab
     assert began == "2026-11-24"
     assert [(one.route, one.callers, one.uses) for one in totals] == [(ROUTES[0], 1, 1)]
     assert [one.route for one in await list_uses(database, OPERATOR, limit=9)] == [ROUTES[0]]
+
+
+async def test_what_is_older_than_a_year_and_a_month_is_forgotten_at_a_start(database: Database) -> None:
+    for days in (0, 1, 300):
+        uses = Uses(database, now=lambda days=days: NOON + days * DAY_S)  # type: ignore[misc]
+        uses.note(use_of(ROUTES[0]), None)
+        await uses.flush()
+    await Uses(database, now=lambda: NOON + (KEPT_DAYS + 1) * DAY_S).flush()
+    rows = await database.fetch(f"SELECT day FROM {TABLE} WHERE route <> '' ORDER BY day")
+    assert [row[0] for row in rows] == ["2026-11-25", "2027-09-20"]
+    began, _ = await list_totals(database)
+    assert began == "2026-11-24"
 
 
 async def test_a_stop_counts_what_is_left_and_ends_the_loop(database: Database) -> None:
