@@ -32,7 +32,9 @@ MAX_EXACT_FLOAT = 2**53
 ID_PATTERN = r"^[A-Za-z0-9_-]{11,64}$"
 # Blanks are named one by one: `\s` is another set in each language, and so is an escaped quotation mark.
 EMAIL_PATTERN = r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f.]+(\.[^@\x00-\x20\x7f.]+)+$"
-URI_PATTERN = r"""^[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f<>"{}|\\^`]+$"""
+# A page that shows a link would run what stands behind `javascript:`. Spelled out, since JSON Schema knows no flags.
+_SCRIPT = "(?:[Jj][Aa][Vv][Aa]|[Vv][Bb])[Ss][Cc][Rr][Ii][Pp][Tt]:"
+URI_PATTERN = rf"""^(?!{_SCRIPT})[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f<>"{{}}|\\^`]+$"""
 UUID_PATTERN = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{6})?$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -91,7 +93,7 @@ def parse_email(value: object, field: Field) -> str:
 def parse_uri(value: object, field: Field) -> str:
     """An absolute URI."""
     text = parse_string(value, field)
-    _require_match(URI_PATTERN, text, field, "an absolute URI such as https://example.org/page")
+    _require_match(URI_PATTERN, text, field, "an absolute URI such as https://example.org/page, and no script")
     return text
 
 
