@@ -133,8 +133,15 @@ def _upload_under(destination: Destination) -> Handler:
     return upload_under
 
 
+_WHAT_TO_MAKE = "What to make, where several types can stand for a file."
+
+
 def _link(file: Resource, ways: Sequence[Destination]) -> Handler:
     by_name = {way.made.name: way for way in ways}
+
+    def say_types(schema: dict[str, Any]) -> None:
+        schema.pop("anyOf")
+        schema.update(type="string", enum=list(by_name))
 
     @action(
         "POST",
@@ -146,12 +153,14 @@ def _link(file: Resource, ways: Sequence[Destination]) -> Handler:
         status=201,
         needs=(f"{file.name}:read",),
         input=_link_input(ways),
+        openapi={"requestBody": {"required": True, "content": {"application/json": {"schema": _link_input(ways)}}}},
     )
     async def link(
         digest: str,
         caller: Caller,
         body: Annotated[dict[str, Any], Body()],
-        type: Annotated[str, Query(description="What to make, where several types can stand for a file.")] = "",
+        # Not in the annotation, where nobody would find a name of this function.
+        type: str | None = Query(None, description=_WHAT_TO_MAKE, json_schema_extra=say_types),
     ) -> Response:
         """Make an object that stands for bytes which the account has already, without sending them.
 

@@ -45,10 +45,12 @@ SEGMENTS = {
     **{(name, "file"): "event_file" for name in ("event", "event_session", "event_presentation", "event_presenter")},
 }  # fmt: skip
 SHORT_EXAMPLES = 2
-LONG_EXAMPLES = 25
+# Of each of some four hundred operations; in two modes, by three callers, on two databases.
+LONG_EXAMPLES = 4
 SHORT_WALKS, LONG_WALKS, STEPS = 4, 300, 8
 # Links lead to objects.
 BESIDE = r"/(search|options|schema)$"
+TOO_HARD = "Schemathesis does not support"
 # Too large, too slow, too busy: not what these requests are about.
 ASIDE = {408, 413, 503}
 
@@ -225,7 +227,9 @@ def _try_one(site: Site, who: str, operation: Any, mode: GenerationMode, example
         # Of a call without parameters and body there is no wrong form.
         assert mode is GenerationMode.NEGATIVE, operation.label
     except InvalidSchema as error:
-        found.append(f"{operation.label}: {error}")
+        # What is wrong on purpose the tool makes of the schema by turning it round, which it cannot do with every one.
+        if mode is GenerationMode.POSITIVE or TOO_HARD not in str(error):
+            found.append(f"{mode.value}: {operation.label}: {error}")
     return found
 
 

@@ -122,6 +122,9 @@ def unexplained(document: Mapping[str, Any], errors: Sequence[Json]) -> list[Jso
             continue
         if error["code"] in ("required", "parent-mismatch") and {"parent-required", "parent-mismatch"} <= codes:
             continue
+        if "validate" in codes and (error.get("pointer") or "").count("/") > 1:
+            # A place inside a value: what stands there only the type's own rule looks at.
+            continue
         if about and error["code"] in ("out-of-range", "type-mismatch", "required", "pattern"):
             continue
         left.append(error)
