@@ -20,7 +20,13 @@ def light(kind: type[T]) -> type[T]:
 
     Returns:
         The same class.
+
+    Raises:
+        TypeError: It has a field that is no argument, or a frozen base that is not light.
     """
+    is_frozen_below = any("__setattr__" in vars(base) for base in kind.__mro__[1:-1])
+    if is_frozen_below or not all(one.init for one in fields(kind)):  # type: ignore[arg-type]
+        raise TypeError(f"{kind.__qualname__} cannot be light")
     given = [
         (one.name, object, field(default=one.default, default_factory=one.default_factory, kw_only=one.kw_only))
         for one in fields(kind)  # type: ignore[arg-type]

@@ -24,7 +24,16 @@ from engine.auth.limits import FAILURES_PER_MINUTE, RateLimiter, network_of
 from engine.auth.people import People
 from engine.auth.sessions import Sessions
 from engine.auth.tokens import Claims, TokenVerifier, make_verifier, refuse
-from engine.errors import BadRequest, ErrorItem, Forbidden, Problem, StatementTimedOut, Unauthenticated, Unavailable
+from engine.errors import (
+    BadRequest,
+    ErrorItem,
+    Forbidden,
+    Problem,
+    StatementTimedOut,
+    StorageFault,
+    Unauthenticated,
+    Unavailable,
+)
 from engine.io.storage import Database
 from engine.plan.rights import Rights
 from engine.principal import ANONYMOUS, Account, Principal
@@ -122,8 +131,7 @@ class Authenticator:
         if known is not None:
             return known
         if authorization is not None and api_key is not None:
-            detail = "Send either Authorization or X-API-Key, not both."
-            raise BadRequest(detail, errors=[ErrorItem("bad-operand", detail, header="X-API-Key")])
+            raise _two_credentials()
         network = None if address is None or self._failures is None else network_of(address)
         if network is not None and self._failures is not None:
             self._failures.check(network)
@@ -140,13 +148,13 @@ class Authenticator:
                 self._failures.note(network)
             raise refuse() from None
 
-    async def renew(self, several: Sequence[Presented]) -> list[Principal | Problem]:
+    async def renew(self, several: Sequence[Presented]) -> list[Principal | Exception]:
         """Several callers verified anew; what a token without a sign-in says is looked up for all of them at once.
 
         Returns:
-            For each of them who he is, or why he is nobody or cannot be asked about, as `authenticate` says it.
+            For each of them who he is, or what `authenticate` would raise: why he is nobody, or cannot be asked about.
         """
-        found: dict[Presented, Principal | Problem] = {}
+        found: dict[Presented, Principal | Exception] = {}
         plain: dict[Presented, Claims] = {}
         for one in several:
             try:
@@ -160,7 +168,7 @@ class Authenticator:
         others = [one for one in several if one not in found]
         answers = await asyncio.gather(*map(self._verify, others), return_exceptions=True)
         for one, answer in zip(others, answers, strict=True):
-            if not isinstance(answer, (Principal, Problem)):
+            if not isinstance(answer, (Principal, Exception)):
                 raise answer
             found[one] = answer
         return [found[one] for one in several]
@@ -204,7 +212,9 @@ class Authenticator:
     def _plain_claims(self, presented: Presented) -> Claims | None:
         """What a token says that is of no sign-in and picks no account; None for all other credentials."""
         authorization, api_key, account = presented
-        if authorization is None or api_key is not None or account is not None:
+        if authorization is not None and api_key is not None:
+            raise _two_credentials()
+        if authorization is None or account is not None:
             return None
         claims = self._claims_of(_token_in(authorization))
         return claims if claims.session is None else None
@@ -216,6 +226,9 @@ class Authenticator:
             accounts = await self._people.find_each_account(id for claims in plain.values() for id in claims.accounts)
         except (Unavailable, StatementTimedOut):
             return dict.fromkeys(plain, Unavailable())
+        except StorageFault:
+            # Of one of them, perhaps: each is asked about alone.
+            return {}
         found: dict[Presented, Principal | Problem] = {}
         for one, claims in plain.items():
             own = tuple(accounts[public_id] for public_id in claims.accounts if public_id in accounts)
@@ -290,6 +303,11 @@ class Authenticator:
             if len(self._remembered) > MAX_REMEMBERED // 2:
                 self._remembered.clear()
         self._remembered[presented] = (principal, until)
+
+
+def _two_credentials() -> BadRequest:
+    detail = "Send either Authorization or X-API-Key, not both."
+    return BadRequest(detail, errors=[ErrorItem("bad-operand", detail, header="X-API-Key")])
 
 
 def _token_in(authorization: bytes) -> bytes:

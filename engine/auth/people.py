@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from engine.auth.gather import Gather
+from engine.auth.gather import MAX_WIDTH, Gather
 from engine.auth.tokens import refuse
 from engine.errors import Unauthenticated
 from engine.io.storage import Database, Row, Rows
@@ -120,7 +120,9 @@ class People:
         wanted = [public_id for public_id in dict.fromkeys(public_ids) if is_public_id(public_id)]
         if self._account is None or not wanted:
             return {}
-        rows = await self._accounts.rows_of(wanted)
+        rows: list[Row] = []
+        for start in range(0, len(wanted), MAX_WIDTH):
+            rows.extend(await self._accounts.rows_of(wanted[start : start + MAX_WIDTH]))
         found = ((as_text(public_id), int(row_id)) for row_id, public_id in rows)
         return {public_id: Account(row_id, public_id) for public_id, row_id in found}
 

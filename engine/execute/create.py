@@ -234,7 +234,8 @@ async def _insert(
     if not rows:
         raise await _missing_target(session, draft, found)
     row = ResolvedRow(rows[0][0], rows[0][0] if resource.account.kind == "self" else sprout.account)
-    fields, after = frozenset(draft.values), dict(draft.values)
+    after = dict(draft.values)
+    fields = frozenset(name for name in after if not resource.fields[name].secret)
     announce(session, resource, "create", sprout.public_id, row, fields=fields, caller=caller, after=after)
     return row, _reply_row(session, sprout, reply, row, dict(zip(names, rows[0][1:], strict=True)))
 

@@ -45,23 +45,28 @@ class Effects:
             self.rows.extend(await self.images.finish())
             self.turn = runtime.changes.take_turn(self.rows)
 
-    def give_up(self, runtime: Runtime) -> None:
-        """The transaction came to nothing: let those pass that write the same rows."""
+    def give_up(self, runtime: Runtime, *, is_unknown: bool = False) -> None:
+        """The transaction came to nothing: let those pass that write the same rows.
+
+        Args:
+            runtime: The running engine.
+            is_unknown: It may have been committed after all: then those who follow are told to look again.
+        """
         if self.turn is not None:
-            runtime.changes.end_turn(self.turn)
-            self.turn = None
+            turn, self.turn = self.turn, None
+            runtime.changes.end_turn(turn, (), {row.type for row in self.rows} if is_unknown else ())
 
     def tell(self, runtime: Runtime) -> None:
         """After the commit: tell everybody."""
         changes = runtime.changes
-        if self.changes:
-            changes.announce(self.changes)
         unseen = self._unseen(changes.watched)
         turn, self.turn = self.turn, None
         if turn is not None:
             changes.end_turn(turn, self.rows, unseen)
         elif unseen:
             changes.announce_rows((), unseen)
+        if self.changes:
+            changes.announce(self.changes)
 
     def _unseen(self, watched: frozenset[str]) -> set[str]:
         """Types that were written before it was known that somebody follows them."""

@@ -286,7 +286,8 @@ async def _commit(runtime: Runtime, effects: Effects, attempt: Callable[[Transac
     try:
         result = await runtime.database.run(attempt)
     except BaseException:
-        effects.give_up(runtime)
+        # A turn is taken right before the commit: whether that was done is not always known.
+        effects.give_up(runtime, is_unknown=True)
         raise
     await _publish(runtime, effects)
     return result

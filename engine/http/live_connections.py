@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -154,30 +154,50 @@ class Connections:
 
     async def _check_all(self) -> None:
         missing: list[Presented] = []
-        for presented, sharing in tuple(self._open.items()):
+        for presented in tuple(self._open):
             known = self._authenticator.cached(*presented)
             if known is None:
                 missing.append(presented)
             elif known is not self._settled.get(presented):
                 # What was remembered the last time is what was checked the last time.
-                await self._check(presented, known, tuple(sharing))
+                await self._settle(presented, known)
         for start in range(0, len(missing), AT_ONCE):
             some = missing[start : start + AT_ONCE]
-            for presented, found in zip(some, await self._authenticator.renew(some), strict=True):
-                await self._settle(presented, found)
+            found = await self._authenticator.renew(some)
+            slow: list[Coroutine[object, object, None]] = []
+            for presented, who in zip(some, found, strict=True):
+                if self._has_fleeting(presented):
+                    slow.append(self._settle(presented, who))
+                else:
+                    await self._settle(presented, who)
+            await asyncio.gather(*slow)
 
-    async def _settle(self, presented: Presented, found: Principal | Problem) -> None:
+    def _has_fleeting(self, presented: Presented) -> bool:
+        """Whether something is followed that depends on the time, so that it must be planned anew."""
+        return any(
+            subscription.question.plan.is_fleeting
+            for connection in self._open.get(presented, ())
+            for subscription in connection.subscriptions.values()
+        )
+
+    async def _settle(self, presented: Presented, found: Principal | Exception) -> None:
+        """Go by what was found out about a credential; what goes wrong with one is no other one's trouble."""
         sharing = tuple(self._open.get(presented, ()))
-        if isinstance(found, Principal):
-            self._unchecked.pop(presented, None)
-            await self._check(presented, found, sharing)
-        elif isinstance(found, Unavailable):
-            # Who cannot be asked about is not unknown, for a while; nothing can be told meanwhile, either.
-            since = self._unchecked.setdefault(presented, time.monotonic())
-            if time.monotonic() - since > MAX_UNCHECKED_S:
-                self._hang_up(sharing, TRY_LATER, "your rights cannot be checked")
-        else:
-            self._hang_up(sharing, *reason_of(found))
+        try:
+            if isinstance(found, Principal):
+                self._unchecked.pop(presented, None)
+                await self._check(presented, found, sharing)
+            elif isinstance(found, Problem) and not isinstance(found, Unavailable):
+                self._hang_up(sharing, *reason_of(found))
+            else:
+                if not isinstance(found, Problem):
+                    observe(HookFailed("live rights", found))
+                # Who cannot be asked about is not unknown, for a while; nothing can be told meanwhile, either.
+                since = self._unchecked.setdefault(presented, time.monotonic())
+                if time.monotonic() - since > MAX_UNCHECKED_S:
+                    self._hang_up(sharing, TRY_LATER, "your rights cannot be checked")
+        except Exception as fault:
+            observe(HookFailed("live rights", fault))
 
     async def _check(self, presented: Presented, principal: Principal, sharing: Sequence[Connection]) -> None:
         self._settled[presented] = principal

@@ -8,6 +8,7 @@ himself.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from asyncio import Future
@@ -18,13 +19,16 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from engine.http.wire import Wire
 from engine.io.blobs import OpenBlob
+from engine.observe import Notice, observe
 
 CHANNEL = "aether.channel"
 """Key of a request's scope: the server's own ``send``, without what the application has put around it."""
 
 PIECE_BYTES = 1024 * 1024
 """After so many bytes others have their turn."""
-HEAD_WAIT_S = 0.005
+HEAD_WAIT_S, MOST_HEAD_WAIT_S = 0.005, 0.1
+_GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF, errno.ETIMEDOUT, errno.EHOSTUNREACH}
+_NOT_SO = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW}
 
 
 async def send_file(channel: Send | None, blob: OpenBlob, start: int, end: int, gone: Future[None]) -> bool:
@@ -52,23 +56,39 @@ async def send_file(channel: Send | None, blob: OpenBlob, start: int, end: int, 
         return False
     if cycle.disconnected or cycle.expected_content_length != end - start:
         return False
-    # What was written before must be on its way before.
-    while transport.get_write_buffer_size() and not gone.done():
-        await asyncio.wait((gone,), timeout=HEAD_WAIT_S)
-    if not gone.done():
+    if await _wait_for_head(wire, gone):
         own = os.dup(peer.fileno())
         try:
-            await _send_pieces(own, wire, blob, start, end, gone)
+            if not await _send_pieces(own, wire, blob, start, end, gone):
+                return False
         finally:
             os.close(own)
     cycle.expected_content_length = 0
     return True
 
 
-async def _send_pieces(own: int, wire: Wire, blob: OpenBlob, start: int, end: int, gone: Future[None]) -> None:
+async def _wait_for_head(wire: Wire, gone: Future[None]) -> bool:
+    """Wait until what was written before is on its way; False where the client is gone, or takes nothing of it."""
+    loop = asyncio.get_running_loop()
+    pause_s = HEAD_WAIT_S
+    before, until = wire.taken(), loop.time() + wire.taking_timeout_s
+    while wire.transport.get_write_buffer_size() and not _is_over(wire, gone):
+        await asyncio.wait((gone,), timeout=pause_s)
+        pause_s = min(2 * pause_s, MOST_HEAD_WAIT_S)
+        if loop.time() > until:
+            if wire.taken() == before:
+                wire.cut_off()
+                return False
+            before, until = wire.taken(), loop.time() + wire.taking_timeout_s
+    return not _is_over(wire, gone)
+
+
+async def _send_pieces(own: int, wire: Wire, blob: OpenBlob, start: int, end: int, gone: Future[None]) -> bool:
+    """Send; False where the system does not send this file so, and nothing was sent."""
     file = blob.fileno
     assert file is not None
-    while start < end and not gone.done():
+    first = start
+    while start < end and not _is_over(wire, gone):
         piece_end = min(start + PIECE_BYTES, end)
         await blob.prepare(start, piece_end)
         while start < piece_end:
@@ -76,16 +96,27 @@ async def _send_pieces(own: int, wire: Wire, blob: OpenBlob, start: int, end: in
                 sent = os.sendfile(own, file, start, piece_end - start)
             except BlockingIOError:
                 if not await _wait_for_room(own, wire, gone):
-                    return
+                    return True
                 continue
-            except OSError:
-                # He is gone; or the file cannot be read, and an end that comes too early is all that can tell him.
+            except OSError as fault:
+                if fault.errno in _NOT_SO and start == first:
+                    return False
                 sent = 0
+                if fault.errno in _GONE:
+                    wire.transport.abort()
+                    return True
             if not sent:
+                # An end that comes too early is all that can tell the client.
+                observe(Notice("A file cannot be read to its end.", "error", "engine.http.sendfile"))
                 wire.transport.abort()
-                return
+                return True
             start += sent
         await asyncio.sleep(0)
+    return True
+
+
+def _is_over(wire: Wire, gone: Future[None]) -> bool:
+    return gone.done() or wire.transport.is_closing()
 
 
 async def _wait_for_room(own: int, wire: Wire, gone: Future[None]) -> bool:
@@ -100,7 +131,7 @@ async def _wait_for_room(own: int, wire: Wire, gone: Future[None]) -> bool:
                 (room, gone), timeout=wire.taking_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
             if done:
-                return gone not in done
+                return not _is_over(wire, gone)
             if wire.taken() == before:
                 wire.cut_off()
                 return False

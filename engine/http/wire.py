@@ -68,6 +68,7 @@ class Wire(HttpToolsProtocol):
     _watch: asyncio.TimerHandle | None = None
     _taking: asyncio.TimerHandle | None = None
     _resumed = 0
+    _answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -82,6 +83,11 @@ class Wire(HttpToolsProtocol):
         if self._taking is not None:
             self._taking.cancel()
             self._taking = None
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            # uvicorn tells the last request alone, which may wait behind the one that is being answered.
+            answering.disconnected = True
+            answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -157,8 +163,8 @@ class Wire(HttpToolsProtocol):
         try:
             told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size)
             return self._resumed, _ACKNOWLEDGED.unpack(told)[0]
-        except (AttributeError, OSError, struct.error):
-            # Another system, or no TCP: what is left is all that can be seen.
+        except (AttributeError, OSError, ValueError, struct.error):
+            # Another system, no TCP, or closed: what is left is all that can be seen.
             return self._resumed, self.transport.get_write_buffer_size()
 
     def cut_off(self) -> None:
@@ -167,6 +173,11 @@ class Wire(HttpToolsProtocol):
         self.transport.abort()
 
     # ------------------------------------------------------------ private
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """The application answers this request from now on; others wait behind it."""
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _should_upgrade(self) -> bool:
         """Only where there is a websocket; elsewhere such a request is like any other."""
@@ -226,7 +237,7 @@ class Wire(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         # A fault in a body is its own request's, as long as the application has said nothing.
-        if self._is_free() or not (self._is_in_head or self.cycle.response_started):
+        if self._is_free() or not (self.pipeline or self._is_in_head or self.cycle.response_started):
             request_id = secrets.token_urlsafe(8)
             body = render_problem(problem, instance="/", request_id=request_id)
             headers = [

@@ -132,20 +132,21 @@ class Changes:
     def end_turn(self, turn: Turn, rows: Sequence[RowChange] = (), unseen: Collection[str] = ()) -> None:
         """Tell who follows of one commit, as soon as all before it have ended; of nothing where it came to nothing."""
         turn.words = rows, unseen
-        if not turn.before:
-            self._pass(turn)
-
-    def _pass(self, turn: Turn) -> None:
-        if turn.words is None:
-            return
-        self.announce_rows(*turn.words)
-        for row_id in turn.row_ids:
-            if self._turns.get(row_id) is turn:
-                del self._turns[row_id]
-        for later in turn.behind:
-            later.before.discard(turn)
-            if not later.before:
-                self._pass(later)
+        passing = deque([turn] if not turn.before else ())
+        while passing:
+            turn = passing.popleft()
+            for row_id in turn.row_ids:
+                if self._turns.get(row_id) is turn:
+                    del self._turns[row_id]
+            for later in turn.behind:
+                later.before.discard(turn)
+                if not later.before and later.words is not None:
+                    passing.append(later)
+            try:
+                self.announce_rows(*(turn.words or ((), ())))
+            except Exception as fault:
+                # Whatever it is, the others have their turns.
+                observe(HookFailed("live", fault))
 
     def announce_rows(self, rows: Sequence[RowChange], unseen: Collection[str]) -> None:
         """Tell who follows of one commit.

@@ -104,6 +104,7 @@ class Uses:
         self._day_number, self._day = -1.0, ""
         self._callers: set[tuple[str, int]] = set()
         self._has_begun = False
+        self._forgot_on = ""
         self._counting = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -143,7 +144,9 @@ class Uses:
         """
         async with self._counting:
             await self._begin()
-            return await self._count()
+            counted = await self._count()
+            await self._forget()
+            return counted
 
     async def list_for(self, asker: Principal, *, limit: int, offset: int = 0) -> list[UseCount]:
         """What `list_uses` tells, with the uses of this very moment.
@@ -205,7 +208,7 @@ class Uses:
             found.last = max(found.last, at)
 
     async def _begin(self) -> None:
-        """See to it that the day on which counting began is known, and what is too old to matter forgotten."""
+        """See to it that the day on which counting began is known."""
         if self._has_begun:
             return
         statement = select_beginning(self._database.dialect)
@@ -216,10 +219,16 @@ class Uses:
             mark = _Count("", "", 0, now, now)
             values = _values_of((day_of(now), _BEGINNING, "", NO_ACCOUNT), mark, self._database.dialect)
             await self._database.execute(add.text, add.arrange(values))
-        forget = forget_uses(self._database.dialect)
-        kept_from = day_of(self._now() - KEPT_DAYS * DAY_S)
-        await self._database.execute(forget.text, forget.arrange({"kept_from": kept_from}))
         self._has_begun = True
+
+    async def _forget(self) -> None:
+        """Forget what is too old to matter, once a day."""
+        today = day_of(self._now())
+        if today != self._forgot_on:
+            self._forgot_on = today
+            forget = forget_uses(self._database.dialect)
+            kept_from = day_of(self._now() - KEPT_DAYS * DAY_S)
+            await self._database.execute(forget.text, forget.arrange({"kept_from": kept_from}))
 
     async def _count(self) -> int:
         taken, self._gathered = self._gathered, {}

@@ -6,6 +6,7 @@ And what comes after it: clients who take their time with a reply, or take nothi
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import urllib.request
@@ -286,3 +287,55 @@ def test_who_goes_in_the_middle_of_a_download_leaves_nothing_open(server: Server
         assert time.monotonic() < deadline, "The server still holds something for him."
         time.sleep(0.05)
     assert talk(server, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+def test_what_comes_behind_a_download_never_stands_in_the_middle_of_it(server: ServerProcess, download: bytes) -> None:
+    """A second request that is none: its refusal must wait, and the file ends where the connection does."""
+    again = download.replace(b"Connection: close\r\n", b"")
+    with asking(server, again) as peer:
+        time.sleep(0.2)
+        peer.sendall(b"POST /v3/crud/journal/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        received = bytearray()
+        with suppress(ConnectionResetError):
+            while chunk := peer.recv(65_536):
+                received += chunk
+    body = bytes(received).partition(b"\r\n\r\n")[2]
+    assert LARGE.startswith(body)
+    assert not [line for line in server.log_lines() if "Exception in ASGI" in line]
+
+
+def test_who_reads_no_reply_at_all_holds_no_file(server: ServerProcess, download: bytes) -> None:
+    """Replies that fill every buffer on the way, and a download whose head has no room behind them."""
+    again = download.replace(b"Connection: close\r\n", b"")
+    small = again[:-2] + b"Range: bytes=0-59999\r\n\r\n"
+    with ExitStack() as stack:
+        for number in range(54, 74):
+            peer = stack.enter_context(socket.socket())
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            peer.settimeout(10)
+            peer.connect(("127.0.0.1", server.port))
+            peer.sendall(small * number + again)
+        deadline = time.monotonic() + 20 * TIMEOUT_S
+        while open_blobs(server) or open_sockets(server):
+            assert time.monotonic() < deadline, "The server still holds something for him."
+            time.sleep(0.1)
+
+
+def test_a_file_that_is_shorter_than_it_was_ends_early_and_the_log_says_so(
+    server: ServerProcess, download: bytes
+) -> None:
+    with asking(server, download) as peer:
+        (path,) = {
+            handle.readlink()
+            for handle in Path(f"/proc/{server.process.pid}/fd").iterdir()
+            if "/blobs/" in os.readlink(handle)
+        }
+        path.chmod(0o600)
+        os.truncate(path, LARGE_BYTES // 2)
+        size = read_slowly(peer, 0)
+    path.write_bytes(LARGE)
+    assert size < LARGE_BYTES
+    deadline = time.monotonic() + 10
+    while not any("cannot be read to its end" in line for line in server.log_lines()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -18,7 +18,7 @@ from engine.auth.mint import MintRefused, mint_token
 from engine.auth.people import People
 from engine.auth.sessions import Sessions
 from engine.auth.tokens import make_verifier, refuse
-from engine.errors import BadRequest, Forbidden, Problem, RateLimited, Unauthenticated
+from engine.errors import BadRequest, Forbidden, Problem, RateLimited, StorageFault, Unauthenticated
 from engine.io.database import Database
 from engine.plan.rights import rights_of
 from engine.principal import ANONYMOUS, Account, Principal
@@ -369,6 +369,28 @@ async def test_callers_renewed_together_are_who_each_of_them_is_alone(house: Hou
             else:
                 assert found == expected
                 assert together.cached(*one) is found
+
+
+async def test_one_credential_that_cannot_be_looked_at_hides_no_other_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = house.process()
+    odd = StorageFault("no such thing")
+
+    async def fail(*_: object) -> Any:
+        raise odd
+
+    monkeypatch.setattr(ApiKeys, "verify", fail)
+    token, gone = bearer(house.clock), bearer(house.clock, user=DELETED)
+    first, second, third = await gate.renew([(None, b"key", None), (token, None, None), (gone, None, None)])
+    assert first is odd
+    assert isinstance(second, Principal)
+    assert isinstance(third, Unauthenticated)
+    (both,) = await gate.renew([(token, b"key", None)])
+    assert isinstance(both, BadRequest)
+    monkeypatch.setattr(People, "find_users", fail)
+    again = await gate.renew([(token, None, None), (gone, None, None)])
+    assert [type(one) for one in again] == [Principal, Unauthenticated]
 
 
 async def test_a_caller_who_hangs_up_takes_nobody_with_him(house: House) -> None:

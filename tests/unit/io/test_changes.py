@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
 
@@ -153,3 +154,37 @@ def test_however_commits_end_all_are_told_and_each_row_in_order(
         wanted = [number for number, ids in enumerate(commits) if row_id in ids and number not in lost]
         assert [version for told_id, version in told if told_id == row_id] == wanted
     assert not changes._turns
+
+
+def test_a_row_that_is_written_very_often_while_one_commit_hangs_is_told_of_afterwards() -> None:
+    changes = Changes()
+    told = told_to(changes)
+    rows = [change_of(1, version) for version in range(3_000)]
+    turns = [changes.take_turn([row]) for row in rows]
+    for turn, row in reversed(list(zip(turns, rows, strict=True))):
+        changes.end_turn(turn, [row])
+    assert [version for _, version in told] == list(range(3_000))
+
+
+def test_whoever_fails_to_be_told_keeps_no_other_commit_waiting() -> None:
+    changes = Changes()
+    told: list[int | None] = []
+
+    def tell(rows: Sequence[RowChange]) -> None:
+        told.append(rows[0].version)
+        raise LookupError("mine")
+
+    changes.row_sink = tell
+    turns = [changes.take_turn([change_of(1, version)]) for version in range(3)]
+    for version in (2, 1, 0):
+        changes.end_turn(turns[version], [change_of(1, version)])
+    assert told == [0, 1, 2]
+    take_observations()
+
+
+def test_a_commit_of_which_nothing_is_known_has_everybody_look_again() -> None:
+    changes = Changes()
+    seen: list[RowChange] = []
+    changes.row_sink = seen.extend
+    changes.end_turn(changes.take_turn([change_of(1, 1)]), (), {"note"})
+    assert [(row.type, row.is_blind) for row in seen] == [("note", True)]
