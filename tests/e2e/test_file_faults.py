@@ -36,9 +36,8 @@ POINTS = ["bytes-stored", "row-inserted", "committed", "answered"]
 # How often a process is killed at each point; it takes half a second each time, and twice that with a bucket.
 BOTH = ["sqlite-directory", pytest.param("mariadb-s3", marks=pytest.mark.mariadb)]
 PAIRS = [
-    pytest.param("sqlite-directory", 5, id="sqlite-directory"),
+    pytest.param("sqlite-directory", 20, id="sqlite-directory"),
     pytest.param("mariadb-s3", 5, id="mariadb-s3", marks=pytest.mark.mariadb),
-    pytest.param("sqlite-directory", 20, id="sqlite-directory-long", marks=pytest.mark.long),
     pytest.param("mariadb-s3", 20, id="mariadb-s3-long", marks=[pytest.mark.mariadb, pytest.mark.long]),
 ]
 REGISTRY = ROOT / "resources.yaml"
