@@ -64,6 +64,9 @@ async def send_file(channel: Send | None, blob: OpenBlob, start: int, end: int, 
         finally:
             os.close(own)
     cycle.expected_content_length = 0
+    if transport.is_closing():
+        # What is still said goes to nobody.
+        cycle.disconnected = True
     return True
 
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Literal
 
 from engine.io.live_entries import RowChange
-from engine.light import light
 from engine.observe import ChangesDropped, HookFailed, observe
 
 MAX_WAITING = 10_000
@@ -23,7 +22,6 @@ MAX_TASKS = 1_000
 GRACE_S = 2.0
 
 
-@light
 @dataclass(frozen=True, slots=True)
 class Change:
     """One committed write.

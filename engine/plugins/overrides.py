@@ -57,7 +57,6 @@ class Caller:
     is_operator: bool = False
 
 
-@light
 @dataclass(frozen=True, slots=True)
 class Written:
     """A committed write, as ``after_commit`` gets it.

@@ -242,6 +242,7 @@ def test_who_takes_nothing_of_his_download_is_not_waited_for(server: ServerProce
             assert time.monotonic() < deadline, "The server still holds the file for him."
             time.sleep(0.05)
         assert read_slowly(peer, 0) < LARGE_BYTES
+    assert not [line for line in server.log_lines() if "Exception in ASGI" in line]
 
 
 def test_a_download_may_take_its_time_as_long_as_something_is_taken(server: ServerProcess, download: bytes) -> None:
