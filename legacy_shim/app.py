@@ -27,7 +27,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 NOT_FOUND = 404
 MAX_INSTANCE = 300
-# An old client gets the whole reply, and knows no preferences.
+# An old client gets the whole reply, and knows no preferences; a GET has none.
 _LEFT_OUT = b"prefer"
 
 
@@ -53,7 +53,9 @@ class LegacyLayer:
             everything = self._current_words()
             words = everything.find(place.word)
             if words is not None:
-                await _Exchange(self, scope, place, words, everything).run(scope, receive, send)
+                exchange = _Exchange(self, scope, place, words, everything)
+                await self.inside(exchange.scope(scope), receive, send)
+                exchange.note()
                 return
         await self.inside(scope, receive, send)
 
@@ -81,9 +83,12 @@ class _Exchange:
         self._translation = Translation(call.rewrite, self._reshape, refusal)
         self._status = 0
 
-    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask the application inside, which answers by `_reshape`, and take the use down."""
-        await self._layer.inside(_scope_of(self._call, scope, self._translation), receive, send)
+    def scope(self, scope: Scope) -> Scope:
+        """The request for the application inside, which answers by `_reshape`."""
+        return _scope_of(self._call, scope, self._translation)
+
+    def note(self) -> None:
+        """Take the use down, once it was answered."""
         caller = self._translation.principal
         if self._call.is_use and self._status and self._translation.is_seen and caller is not None:
             self._layer.deprecations.note(self._call, caller, self._translation.request_id, self._status)
@@ -118,10 +123,8 @@ def make_layer(inside: Application, host: Host) -> LegacyLayer:
 def _scope_of(call: LegacyCall, scope: Scope, translation: Translation) -> Scope:
     """The request as the application inside gets it."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    for name, _ in headers:
-        if name == _LEFT_OUT:
-            headers = [pair for pair in headers if pair[0] != _LEFT_OUT]
-            break
+    if call.v3_method != "GET":
+        headers = [pair for pair in headers if pair[0] != _LEFT_OUT]
     if call.v3_headers:
         headers = [*headers, *call.v3_headers]
     return {

@@ -66,22 +66,24 @@ def shape_reply(
 
 
 def with_old_names(shown: dict[str, Any], words: TypeWords, everything: Words) -> dict[str, Any]:
-    """An object with each value that had an old name repeated under it, and so for the objects in it."""
-    made = dict(shown)
+    """An object with each value that had an old name repeated under it, and so for the objects in it.
+
+    It is the very object, since nobody else reads what V3 would have shown.
+    """
     if not words.relations.keys().isdisjoint(shown):
         for name in words.relations.keys() & shown.keys():
             inner = shown[name]
             if inner is not None:
                 target = everything.types[words.relations[name]]
-                made[name] = (
+                shown[name] = (
                     {**inner, "data": [with_old_names(one, target, everything) for one in inner["data"]]}
                     if name in words.to_many
                     else with_old_names(inner, target, everything)
                 )
     for name, old in words.repeated:
         if name in shown:
-            made[old] = shown[name]
-    return made
+            shown[old] = shown[name]
+    return shown
 
 
 def describe_problem(problem: Mapping[str, Any], places: Mapping[str, str]) -> str:

@@ -60,25 +60,60 @@ def find_place(path: str) -> Place | None:
         parts.pop()
     if len(parts) < 2 or parts[0] or not parts[1]:
         return None
-    long_door, short_door = "/".join(parts[:3]), "/" + parts[1]
-    if long_door in _DOORS:
-        door, rest = long_door, parts[3:]
-    elif short_door in _DOORS:
-        door, rest = short_door, parts[2:]
-    elif parts[1] not in NEVER_V1 and "/" in _DOORS:
-        door, rest = "/", parts[1:]
+    for door in _DOORS.get(parts[1], ()):
+        if not door.second or (len(parts) > 2 and parts[2] == door.second):
+            break
     else:
+        if _OPEN_DOOR is None or parts[1] in NEVER_V1:
+            return None
+        door = _OPEN_DOOR
+    version, prefix, _, _, start, of_type, of_words, of_object = door
+    count = len(parts) - start
+    if not 1 <= count <= 2 or not parts[start]:
         return None
-    if not 1 <= len(rest) <= 2 or "" in rest:
+    if count == 1:
+        return Place(version, prefix, parts[start], None, of_type)
+    last = parts[start + 1]
+    if not last:
         return None
-    version = _DOORS[door]
-    places = _PLACES[version.name]
-    if len(rest) == 1:
-        return Place(version, door, rest[0], None, places["/{type}"])
-    found = places.get(f"/{{type}}/{rest[1]}")
+    found = of_words.get(last)
     if found is not None:
-        return Place(version, door, rest[0], None, found)
-    return Place(version, door, rest[0], rest[1], places["/{type}/{id}"])
+        return Place(version, prefix, parts[start], None, found)
+    return Place(version, prefix, parts[start], last, of_object)
+
+
+Methods = Mapping[str, LegacyRoute]
+
+
+class _Door(NamedTuple):
+    """A prefix of a version.
+
+    Attributes:
+        prefix: ``/v2/crud``; ``/`` for none.
+        first, second: Words of the prefix; empty where there is none.
+        start: Where the type's word stands among a path's parts.
+        of_type: What may be done at ``/{type}``, by method.
+        of_words: What at ``/{type}/`` and a word, by that word.
+        of_object: What at ``/{type}/{id}``.
+    """
+
+    version: Version
+    prefix: str
+    first: str
+    second: str
+    start: int
+    of_type: Methods
+    of_words: Mapping[str, Methods]
+    of_object: Methods
+
+
+def _door_of(version: Version, prefix: str) -> _Door:
+    places = _places_of(version)
+    of_type, of_object = places.pop("/{type}"), places.pop("/{type}/{id}")
+    of_words = {pattern.rpartition("/")[2]: methods for pattern, methods in places.items()}
+    words = prefix.split("/")[1:]
+    first, second = (*words, "", "")[:2]
+    return _Door(version, prefix or "/", first, second, 1 + len(words), of_type, of_words, of_object)
 
 
 def _places_of(version: Version) -> dict[str, dict[str, LegacyRoute]]:
@@ -89,5 +124,9 @@ def _places_of(version: Version) -> dict[str, dict[str, LegacyRoute]]:
     return places
 
 
-_PLACES = {version.name: _places_of(version) for version in VERSIONS}
-_DOORS = {prefix or "/": version for version in VERSIONS for prefix in version.prefixes}
+_ALL_DOORS = [_door_of(version, prefix) for version in VERSIONS for prefix in version.prefixes]
+_OPEN_DOOR = next((door for door in _ALL_DOORS if not door.first), None)
+_DOORS = {
+    first: sorted((door for door in _ALL_DOORS if door.first == first), key=lambda door: door.second, reverse=True)
+    for first in {door.first for door in _ALL_DOORS if door.first}
+}

@@ -13,6 +13,8 @@ from legacy_shim.shapes import LegacyCall, LegacyRoute, Rewrite
 from legacy_shim.words import TypeWords, Words
 
 ROOT = "/v3/crud"
+# Verbs whose calls have no body.
+_BARE = frozenset({"get", "delete"})
 # Without body and parameters; most calls of most old clients.
 _NOTHING = Asked("")
 
@@ -38,6 +40,8 @@ def translate(
     route = place.routes.get(method)
     if route is None:
         return _refuse(place, method, words)
+    if not query and route.verb in _BARE:
+        return _translate_bare(route, place, words)
     asked = _NOTHING
     if query or route.verb in ("list", "search"):
         account = next((value for name, value in headers if name == ACCOUNT_HEADER), None)
@@ -59,6 +63,15 @@ def translate(
     )
     call.places = asked.places
     return call
+
+
+def _translate_bare(route: LegacyRoute, place: Place, words: TypeWords) -> LegacyCall:
+    """A call of an object without parameters or body: there is not much to say, and most calls are such."""
+    path = _flat_path(place, words)
+    refusal = _nowhere(place.public_id, path)
+    return LegacyCall(
+        route, place.door, words.resource.name, route.v3_method, path, "", (), None, refusal, place.public_id
+    )
 
 
 def _path_of(route: LegacyRoute, place: Place, asked: Asked, words: TypeWords) -> str:

@@ -97,6 +97,10 @@ def show_time(at: float) -> str:
     return f"{_show_second(int(at))}.{int(at * 1000) % 1000:03d}Z"
 
 
+# The lines of a batch are all written at the same moment.
+_show_now = lru_cache(maxsize=4)(show_time)
+
+
 @lru_cache(maxsize=4)
 def _show_second(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -128,7 +132,7 @@ def _old_use_line(seen: OldRouteUsed, level: str, logger: str, now: float) -> Li
     """A sentence for whoever looks for it in the log, and the same in parts."""
     call = _clip(seen.call)
     parts: Line = {
-        "time": show_time(now),
+        "time": _show_now(now),
         "level": level,
         "logger": logger,
         "event": f"{OLD_ROUTE} {seen.route} by {seen.caller}; call {call} in its place",

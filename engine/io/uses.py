@@ -127,7 +127,7 @@ class Uses:
                 use.name,
                 use.version,
                 use.route,
-                shown_name(name),
+                name if caller is None or caller.subject is None else caller.subject,
                 None if account is None else account.public_id,
                 use.call,
                 use.status,
