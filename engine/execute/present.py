@@ -128,10 +128,14 @@ async def set_row(
     if resource.updated:
         sets[resource.updated] = session.moment(resource.fields["updated_on"])
     olds = olds or {}
-    shape = replace(shape, sets=tuple(sets), compares=tuple(olds))
-    values: dict[str, object] = {**(binds or {}), "row_id": row[0], "version": row[1]}
-    values.update({f"s{i}": value for i, value in enumerate(sets.values())})
-    values.update({f"w{i}": value for i, value in enumerate(olds.values())})
+    shape = UpdateShape(shape.type, shape.viewer, tuple(sets), shape.targets, tuple(olds), shape.state)
+    values: dict[str, object] = {"row_id": row[0], "version": row[1]}
+    if binds:
+        values.update(binds)
+    for index, value in enumerate(sets.values()):
+        values[f"s{index}"] = value
+    for index, value in enumerate(olds.values()):
+        values[f"w{index}"] = value
     try:
         return await session.execute(shape, values) > 0
     except StorageFault as fault:

@@ -320,6 +320,6 @@ def _server_timing(request: Request) -> bytes:
     last = request.started
     parts = []
     for stage, at in request.marks:
-        parts.append(b"%s;dur=%.2f" % (stage.encode("ascii"), (at - last) * 1000))
+        parts.append(f"{stage};dur={(at - last) * 1000:.2f}")
         last = at
-    return b", ".join(parts)
+    return ", ".join(parts).encode("ascii")
