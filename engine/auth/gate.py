@@ -231,11 +231,14 @@ class Authenticator:
             return {}
         found: dict[Presented, Principal | Problem] = {}
         for one, claims in plain.items():
-            own = tuple(accounts[public_id] for public_id in claims.accounts if public_id in accounts)
-            if claims.subject not in users or (claims.accounts and not own and self._people.has_accounts):
-                found[one] = refuse()
+            try:
+                if claims.subject not in users:
+                    raise refuse()
+                principal = _principal_of(claims, users[claims.subject], self._own_accounts(claims, accounts))
+            except Unauthenticated as refused:
+                found[one] = refused
                 continue
-            found[one] = principal = _principal_of(claims, users[claims.subject], own)
+            found[one] = principal
             self._remember(one, principal, started + min(self._cache_s, claims.expires_at - self._now()))
         return found
 
@@ -276,13 +279,16 @@ class Authenticator:
         )
 
     async def _find_accounts(self, claims: Claims) -> tuple[Account, ...]:
+        return self._own_accounts(claims, await self._people.find_each_account(claims.accounts))
+
+    def _own_accounts(self, claims: Claims, found: Mapping[str, Account]) -> tuple[Account, ...]:
         """The claimed accounts that exist. A registry without accounts asks for none."""
         if not claims.accounts or not self._people.has_accounts:
             return ()
-        accounts = await self._people.find_accounts(claims.accounts)
-        if not accounts:
+        own = tuple(found[public_id] for public_id in claims.accounts if public_id in found)
+        if not own:
             raise refuse()
-        return accounts
+        return own
 
     async def _narrow(self, principal: Principal, header: bytes) -> Principal:
         public_id = header.decode("ascii", "replace")

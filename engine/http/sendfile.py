@@ -12,7 +12,6 @@ import errno
 import os
 import sys
 from asyncio import Future
-from contextlib import suppress
 
 from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -140,8 +139,7 @@ async def _wait_for_room(own: int, wire: Wire, gone: Future[None]) -> bool:
                 return False
     finally:
         loop.remove_writer(own)
-        with suppress(asyncio.InvalidStateError):
-            room.cancel()
+        room.cancel()
 
 
 def _tell(room: Future[None]) -> None:

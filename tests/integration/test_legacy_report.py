@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
-from engine.io.uses import Uses
+from engine.io.uses import KEPT_DAYS, Uses
 from engine.main import find_old_routes
 from engine.plugins.layers import OldUse
 from engine.registry.load import load_registry_text
@@ -110,6 +110,14 @@ def test_it_says_how_far_the_list_can_be_believed(run: Run, database_url: str) -
     assert f"Uses are counted since {began}." in result.stderr
     assert "warning" not in result.stderr
     assert report(run, "--unused-for", "1w")["is_counted"] is True
+
+
+def test_what_was_forgotten_is_not_said_to_be_unused(run: Run, database_url: str) -> None:
+    count(database_url, ("GET /v2/crud/venue/list", 500), ("", 0))
+    found = report(run, "--unused-for", "450d")
+    assert found["is_counted"] is False
+    assert str(found["counted_since"]) == f"{datetime.now(UTC) - timedelta(days=KEPT_DAYS):%Y-%m-%d}"
+    assert report(run, "--unused-for", "390d")["is_counted"] is True
 
 
 def test_it_reads_as_tables_with_the_words_that_switch_off(run: Run, database_url: str) -> None:
